@@ -1,0 +1,208 @@
+"""Compiled code: one decorator for kernels, one way to enter them.
+
+A kernel is a plain function over scalars and flat memory whose annotations are `f64`, `i64`, `F` (float64 memory) and `I` (int64 memory).
+Numba compiles it with pointers for `F` and `I` (three times faster than array arguments), strict order of operations, no interpreter lock.
+Kernels never raise; they set a fault code. They call each other by name. Python enters one through `entry(...)`.
+
+`TERCEL_KERNELS=python` leaves every kernel plain Python: its twin and its debugger. `TERCEL_KERNELS=checked` does the same and hands memory in
+as `Checked`, which refuses a negative or too large index: the bounds check by a switch.
+
+The cache of compiled code lives in a folder named by the hash of every source file that holds a kernel, so a change in any of them, also in a
+callee that lives elsewhere, never meets stale code (Numba itself looks at one file only).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tercel.base.paths import kernel_cache_dir
+
+F = npt.NDArray[np.float64]
+I = npt.NDArray[np.int64]  # noqa: E741 - the pair F and I reads better than any longer name
+f64 = float
+i64 = int
+
+Fn = TypeVar("Fn", bound=Callable[..., Any])
+
+MODE: Final = os.environ.get("TERCEL_KERNELS", "compiled")
+COMPILED: Final = MODE == "compiled"
+
+
+def _sources_hash() -> str:
+    package = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256(f"{sys.version_info[:2]}".encode())
+    for path in sorted(package.rglob("*.py")):
+        text = path.read_bytes()
+        if b"@kernel" in text or b"@opcode" in text:
+            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + text)
+    return digest.hexdigest()[:16]
+
+
+PLAIN_OPS: dict[int, Callable[..., None]] = {}
+
+if COMPILED:
+    import numba
+    from llvmlite import ir
+    from numba import types as nt
+    from numba.extending import intrinsic
+
+    CACHE: Final = kernel_cache_dir() / f"{_sources_hash()}-numba{numba.__version__}"
+    numba.config.CACHE_DIR = str(CACHE)
+    _NUMBA: Final = {
+        "f64": nt.float64,
+        "i64": nt.int64,
+        "F": nt.CPointer(nt.float64),
+        "I": nt.CPointer(nt.int64),
+        "None": nt.void,
+    }
+    _C: Final = {"f64": ctypes.c_double, "i64": ctypes.c_int64, "F": ctypes.c_void_p, "I": ctypes.c_void_p, "None": None}
+
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def call_op(typing: Any, address: Any, S: Any, s: Any, P: Any, p: Any, X: Any, R: Any, r: Any, n: Any) -> Any:
+        """Call the opcode compiled at `address`; `tercel.features.opcodes` explains the arguments."""
+        kinds = (nt.int64, *(_NUMBA[mark] for mark in ("F", "i64", "F", "i64", "F", "I", "i64", "i64")))
+
+        def build(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+            arguments = [context.get_value_type(kind) for kind in kinds[1:]]
+            pointer = builder.inttoptr(values[0], ir.FunctionType(ir.VoidType(), arguments).as_pointer())
+            builder.call(pointer, values[1:])
+            return context.get_dummy_value()
+
+        return nt.void(*kinds), build
+else:
+    CACHE = Path(os.devnull)
+
+    def call_op(address: int, *args: Any) -> None:
+        """Call the opcode registered under `address`."""
+        PLAIN_OPS[address](*args)
+
+
+def kernel(fn: Fn) -> Fn:
+    """Mark `fn` as a kernel. It stays callable from other kernels; from Python it is entered through `entry`."""
+    if not COMPILED:
+        return fn
+    return numba.njit(error_model="numpy", nogil=True, boundscheck=False, cache=True)(fn)  # type: ignore[no-any-return]
+
+
+def plain(fn: Any) -> Callable[..., Any]:
+    """The plain Python function behind a kernel: its twin, as long as it calls no other kernel through compiled code."""
+    return getattr(fn, "py_func", fn)  # type: ignore[no-any-return]
+
+
+class Checked:
+    """Flat memory that refuses an index out of range; what kernels see under `TERCEL_KERNELS=checked`."""
+
+    __slots__ = ("memory",)
+
+    def __init__(self, memory: npt.NDArray[Any]) -> None:
+        self.memory = memory
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < len(self.memory):
+            raise IndexError(f"kernel read at {index} of {len(self.memory)} words")
+        return self.memory[index].item()
+
+    def __setitem__(self, index: int, value: float) -> None:
+        if not 0 <= index < len(self.memory):
+            raise IndexError(f"kernel write at {index} of {len(self.memory)} words")
+        self.memory[index] = value
+
+
+class Plain:
+    """Flat memory for kernels running as plain Python: reads give Python numbers, which neither wrap nor warn."""
+
+    __slots__ = ("memory",)
+
+    def __init__(self, memory: npt.NDArray[Any]) -> None:
+        self.memory = memory
+
+    def __getitem__(self, index: int) -> Any:
+        return self.memory[index].item()
+
+    def __setitem__(self, index: int, value: float) -> None:
+        self.memory[index] = value
+
+
+class Entry:
+    """A kernel that Python can call: `entry(kernel).bind(arrays…, ints…)` fixes the memory, the result is called without conversions."""
+
+    def __init__(self, fn: Any) -> None:
+        self.function = plain(fn)
+        self.name = f"{self.function.__module__}.{self.function.__name__}"
+        marks = dict(self.function.__annotations__)
+        result = marks.pop("return")
+        self.marks: tuple[str, ...] = tuple(marks.values())
+        self._native: Any = None
+        if COMPILED:
+            self._signature = _NUMBA[str(result)](*(_NUMBA[mark] for mark in self.marks))
+            self._prototype = ctypes.CFUNCTYPE(_C[str(result)], *(_C[mark] for mark in self.marks))  # releases the interpreter lock
+
+    def compile(self) -> Entry:
+        """Compile now, or load from the cache; idempotent."""
+        if COMPILED and self._native is None:
+            self._native = numba.cfunc(self._signature, error_model="numpy", cache=True)(self.function)
+        return self
+
+    @property
+    def address(self) -> int:
+        """Where the machine code is; in plain Python a registered number."""
+        if COMPILED:
+            return int(self.compile()._native.address)
+        PLAIN_OPS[id(self.function)] = self.function
+        return id(self.function)
+
+    def bind(self, *memory: npt.NDArray[Any]) -> Callable[..., Any]:
+        """A callable over fixed memory: the leading `F` and `I` arguments are `memory`, the call passes the remaining scalars.
+
+        Arrays must be C-contiguous, of 8-byte items, not resized while bound; the callable keeps them alive. Raises TypeError otherwise.
+        """
+        for array, mark in zip(memory, self.marks, strict=False):
+            if mark not in "FI" or array.itemsize != 8 or not array.flags.c_contiguous:
+                raise TypeError(f"{self.name}: expected C-contiguous 8-byte memory for {mark!r}, found {array.dtype} {array.shape}")
+        if COMPILED:
+            native = self._prototype(self.address)
+            fixed = tuple(ctypes.c_void_p(array.ctypes.data) for array in memory)
+
+            def call(*scalars: Any) -> Any:
+                return native(*fixed, *scalars)
+
+            call.memory = memory  # type: ignore[attr-defined]
+            return call
+        wrap = Checked if MODE == "checked" else Plain
+        flat = tuple(
+            wrap(array.reshape(-1).view(np.float64 if mark == "F" else np.int64)) for array, mark in zip(memory, self.marks, strict=False)
+        )
+        function = self.function
+        return lambda *scalars: function(*flat, *scalars)
+
+
+_ENTRIES: dict[Any, Entry] = {}
+
+
+def entry(fn: Any) -> Entry:
+    """The entry of a kernel; one per kernel and process."""
+    key = plain(fn)
+    if key not in _ENTRIES:
+        _ENTRIES[key] = Entry(fn)
+    return _ENTRIES[key]
+
+
+def compile_all(entries: Iterable[Entry], progress: Callable[[str, int, int], None] | None = None) -> None:
+    """Compile or load every entry; `progress(name, done, total)` is told before each and once at the end."""
+    todo = list(entries)
+    for done, item in enumerate(todo):
+        if progress:
+            progress(item.name, done, len(todo))
+        item.compile()
+    if progress:
+        progress("", len(todo), len(todo))

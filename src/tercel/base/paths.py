@@ -1,0 +1,36 @@
+"""Where Tercel keeps things: everything under one folder, `TERCEL_HOME` (default `~/.tercel`)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The root of everything Tercel stores; created on first use by whoever writes."""
+    return Path(os.environ.get("TERCEL_HOME") or Path.home() / ".tercel").expanduser()
+
+
+def catalog_dir() -> Path:
+    """History: Parquet partitions and the instrument table."""
+    return home() / "catalog"
+
+
+def mapped_dir() -> Path:
+    """Immutable mapped tick files derived from the catalog; safe to delete."""
+    return home() / "cache" / "mapped"
+
+
+def kernel_cache_dir() -> Path:
+    """Compiled kernels, one folder per hash of their sources; safe to delete."""
+    return home() / "cache" / "kernels"
+
+
+def session_dir(account: str) -> Path:
+    """Input log, journal and snapshots of one account."""
+    return home() / "accounts" / account
+
+
+def run_dir(account: str) -> Path:
+    """Control block, shared snapshot and process files of the running trader of one account."""
+    return session_dir(account) / "run"

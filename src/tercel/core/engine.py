@@ -1,0 +1,248 @@
+"""The engine: both phases over sequenced inputs, with their state, hash and snapshot. Every driver pushes this one object."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tercel.base.codes import COUNT, FAULTS, REASONS
+from tercel.base.errors import TercelError
+from tercel.base.kernel import Entry, entry
+from tercel.base.records import OUTPUT, OUTPUT_WORDS, TIMER, WORDS, Records, words
+from tercel.core import account_phase as phase
+from tercel.core.context import CoreContext
+from tercel.core.layout import H_EVALUATIONS, H_FAULT, H_FILL_NUMBER, H_IDENTITY, H_ORDER_NUMBER, H_REASONS, H_STAMP, ID_EPOCH, ID_INPUT
+from tercel.core.market_phase import M_BASE, M_SLOT_WORDS, ROW_CLOSE, ROW_OPEN, ROW_SLOT, ROW_WORDS, market_run, merge_rows, new_state
+from tercel.core.setup import CoreConfig, new_account
+from tercel.decision.strategy import Bar, Strategy
+from tercel.execution.lifecycle import table
+from tercel.features.program import BASE_COUNT, BLOCK_ROWS
+from tercel.market.kernels import BAR_AHEAD, BAR_LATE, BAR_UNPRICED, PENDING
+
+BATCH = 16_384
+OutputSink = Callable[[Records], None]
+RowSink = Callable[[npt.NDArray[np.int64]], None]
+
+
+class CoreFault(TercelError):
+    """A kernel met something it must not guess about; trading has halted before that input."""
+
+    exit_code = 8
+
+
+def kernels(config: CoreConfig) -> list[Entry]:
+    """Everything the engine needs compiled for a configuration, for a progress bar."""
+    from tercel.features.opcodes import OPCODES
+
+    used = [OPCODES[node.op].entry for node in config.program.nodes]
+    return [*dict.fromkeys(used), entry(market_run), entry(merge_rows), entry(phase.account_run)]
+
+
+class Engine:
+    """A deterministic state machine over sequenced inputs.
+
+    `push` takes sequenced records; outputs go to `on_outputs` in input order. `threads` shards the market phase and changes no bit of any result,
+    nor does `output_room`, nor how the inputs are cut into calls. `on_rows`, when given, receives every row of the market phase
+    (int64[rows, 8 + registers], float64 registers in the same memory), valid during the call.
+    """
+
+    def __init__(
+        self,
+        config: CoreConfig,
+        on_outputs: OutputSink,
+        *,
+        threads: int = 1,
+        output_room: int = 4096,
+        batch: int = BATCH,
+        on_rows: RowSink | None = None,
+    ) -> None:
+        self.config = config
+        self.market = new_state(config.program, config.slot_of)
+        self.account = new_account(config)
+        self.rows_seen = 0
+        self._sink, self._on_rows = on_outputs, on_rows
+        self._batch, self._threads, self._room = batch, threads, output_room
+        self._timer_rows = len(config.instruments) * PENDING
+        self._rows_max = batch + 16 * self._timer_rows
+        self._stride = ROW_WORDS + config.program.registers
+        self._allocate()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="market") if threads > 1 else None
+        self._strategy = config.decide if isinstance(config.decide, Strategy) else None
+        self._context = CoreContext(config, self.account, self._requests)
+        if self._strategy is not None:
+            self._strategy.on_start()
+
+    def _allocate(self) -> None:
+        program, slots = self.config.program, len(self.config.instruments)
+        tables = program.tables
+        self._tables = tables
+        self._inputs = np.zeros(self._batch * WORDS, np.int64)
+        self._shard_rows = [np.zeros(self._rows_max * self._stride, np.int64) for _ in range(self._threads)]
+        self._merged = [np.zeros(self._rows_max * self._stride * (2 if self._threads > 1 else 0), np.int64) for _ in range(2)]
+        self._shard_runs = []
+        for memory in self._shard_rows:
+            block = np.zeros(program.registers * BLOCK_ROWS)
+            heads = np.full(1 + 3 * slots, -1, np.int64)
+            heads[0] = 0
+            bound = entry(market_run).bind(
+                self.market, self.market, *tables, block, memory, memory, heads, self._inputs, self._inputs
+            )
+            self._shard_runs.append(bound)
+        self._cursor = np.zeros(phase.C_WORDS, np.int64)
+        self._requests = np.zeros(1 + phase.REQUESTS_MAX * phase.REQUEST_WORDS, np.int64)
+        self._outputs = np.zeros(self._room * OUTPUT_WORDS, np.int64)
+        outbox = np.zeros((phase.BOX_PER_ORDER * self.config.limits.open_orders * 2 + 64) * OUTPUT_WORDS, np.int64)
+        self._outbox, self._life = outbox, table()
+        self._run_account = {id(memory): self._bind_account(memory) for memory in (*self._shard_rows, *self._merged) if len(memory)}
+
+    def _bind_account(self, rows: npt.NDArray[np.int64]) -> Callable[..., int]:
+        return entry(phase.account_run).bind(
+            self.account, self.account, self._cursor, self._inputs, self._inputs, rows, rows,
+            self._requests, self._requests, self._outputs, self._outbox, self._outbox, self._life,
+        )  # fmt: skip
+
+    @property
+    def input_number(self) -> int:
+        """Number of the last input applied."""
+        return int(self.account[self.account[H_IDENTITY] + ID_INPUT])
+
+    @property
+    def epoch(self) -> int:
+        """Account epoch: raised durably at every start."""
+        return int(self.account[self.account[H_IDENTITY] + ID_EPOCH])
+
+    @property
+    def stamp(self) -> int:
+        """Core time, ns."""
+        return int(self.account[H_STAMP])
+
+    @property
+    def orders(self) -> int:
+        """Orders sent so far."""
+        return int(self.account[H_ORDER_NUMBER])
+
+    @property
+    def fills(self) -> int:
+        """Fills booked so far."""
+        return int(self.account[H_FILL_NUMBER])
+
+    @property
+    def evaluations(self) -> int:
+        """Rows the strategy was asked about."""
+        return int(self.account[H_EVALUATIONS])
+
+    def push(self, records: Records) -> None:
+        """Apply sequenced inputs (dtype TICK). Raises `CoreFault` before the input that could not be applied."""
+        flat = words(records)
+        for first, last in self._cuts(records):
+            self._push_batch(flat[first * WORDS : last * WORDS], last - first)
+
+    def _cuts(self, records: Records) -> Iterable[tuple[int, int]]:
+        """Batches whose rows surely fit: a tick causes at most one row, a timer one per pending bar."""
+        count = len(records)
+        if count + count * self._timer_rows <= self._rows_max and count <= self._batch:
+            yield 0, count
+            return
+        cost = np.cumsum(np.where(records["kind"] == TIMER, self._timer_rows, 1))
+        first = 0
+        while first < count:
+            before = int(cost[first - 1]) if first else 0
+            last = int(np.searchsorted(cost, before + self._rows_max, side="right"))
+            last = min(max(last, first + 1), first + self._batch, count)
+            yield first, last
+            first = last
+
+    def _push_batch(self, flat: npt.NDArray[np.int64], count: int) -> None:
+        self._inputs[: len(flat)] = flat
+        first = self.input_number + 1
+        memory, rows = self.market_phase(first, count)
+        self.account_phase(first, count, memory, rows)
+
+    def market_phase(self, first: int, count: int) -> tuple[npt.NDArray[np.int64], int]:
+        """Market phase over the inputs in place; the memory that holds its rows, and how many."""
+        if self._pool is None:
+            memory, rows = self._shard_rows[0], int(self._shard_runs[0](first, count, 0, 1))
+        else:
+            jobs = [self._pool.submit(run, first, count, shard, self._threads) for shard, run in enumerate(self._shard_runs)]
+            counts = [job.result() for job in jobs]
+            memory, rows = self._shard_rows[0], counts[0]
+            for shard in range(1, self._threads):
+                target = self._merged[shard % 2]
+                merge = entry(merge_rows).bind(memory, self._shard_rows[shard], target)
+                memory, rows = target, int(merge(self._stride, rows, counts[shard]))
+        self.rows_seen += rows
+        if self._on_rows is not None and rows:
+            self._on_rows(memory[: rows * self._stride].reshape(rows, self._stride))
+        return memory, rows
+
+    def account_phase(self, first: int, count: int, memory: npt.NDArray[np.int64], rows: int) -> None:
+        """Account phase over the inputs in place and their rows."""
+        cursor = self._cursor
+        cursor[:] = 0
+        cursor[phase.C_FIRST] = first
+        run = self._run_account[id(memory)]
+        while True:
+            stop = run(self._stride, count, rows, self._room)
+            if cursor[phase.C_OUT]:
+                self._sink(self._outputs[: int(cursor[phase.C_OUT]) * OUTPUT_WORDS].view(OUTPUT))
+                cursor[phase.C_OUT] = 0
+            if stop == phase.STOP_END:
+                return
+            if stop == phase.STOP_STRATEGY:
+                self._ask_strategy(memory, int(cursor[phase.C_ROW]))
+            elif stop == phase.STOP_FAULT:
+                code = int(self.account[H_FAULT])
+                raise CoreFault(f"input {first + int(cursor[phase.C_POS])}: {FAULTS[code]} (fault {code}); trading is halted, this is a bug of ours")
+
+    def _ask_strategy(self, memory: npt.NDArray[np.int64], row: int) -> None:
+        assert self._strategy is not None
+        at = memory[row * self._stride : (row + 1) * self._stride]
+        reals = at.view(np.float64)[ROW_WORDS:].tolist()
+        self._context.at(int(at[ROW_SLOT]), dict(zip(self.config.program.names, reals, strict=True)))
+        self._strategy.on_bar(self._context, Bar(int(at[ROW_OPEN]), int(at[ROW_CLOSE]), *reals[:BASE_COUNT]))
+
+    def state_hash(self) -> str:
+        """Hash over market and account state; the identity (epoch, input number) is left out. 32 hex digits."""
+        digest = hashlib.blake2b(self.market.tobytes(), digest_size=16)
+        digest.update(self.account[: self.account[H_IDENTITY]].tobytes())
+        return digest.hexdigest()
+
+    @property
+    def layout_hash(self) -> str:
+        """Names layout and program: state of another one is never loaded."""
+        return f"{self.config.layout.hash}-{self.config.program.hash[:16]}"
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The state to be stored in a snapshot; valid between two calls of `push`."""
+        return {"market": self.market, "account": self.account}
+
+    def restore(self, arrays: dict[str, npt.NDArray[Any]]) -> None:
+        """Continue from the state of a snapshot with the same layout hash."""
+        for name, memory in self.arrays().items():
+            if arrays[name].shape != memory.shape:
+                raise TercelError(f"snapshot: {name}: expected {memory.shape[0]} words, found {arrays[name].shape[0]}; delete it, it is only a cache")
+            memory[:] = arrays[name]
+
+    def reasons(self, slot: int | None = None) -> dict[str, int]:
+        """How often each reason ended an evaluation without an order, most frequent first."""
+        counts = self.account[self.account[H_REASONS] :][: len(self.config.instruments) * COUNT].reshape(-1, COUNT)
+        total = counts.sum(axis=0) if slot is None else counts[slot]
+        pairs = {REASONS[code][0]: int(total[code]) for code in REASONS if total[code]}
+        return dict(sorted(pairs.items(), key=lambda pair: -pair[1]))
+
+    def bar_counts(self) -> dict[str, int]:
+        """Ticks that changed no bar: late, too far ahead, without a price of the wanted kind."""
+        base, step = int(self.market[M_BASE]), int(self.market[M_SLOT_WORDS])
+        names = {"late": BAR_LATE, "ahead": BAR_AHEAD, "unpriced": BAR_UNPRICED}
+        return {name: int(self.market[base + word :: step].sum()) for name, word in names.items()}
+
+    def close(self) -> None:
+        """Stop the threads of the market phase."""
+        if self._pool is not None:
+            self._pool.shutdown()
+

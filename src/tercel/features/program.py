@@ -1,0 +1,148 @@
+"""The program: what a feature set compiles to. A table of opcodes over registers, with a hash over its meaning.
+
+A register is a column of the block: first the eight base columns of a bar, then one per node. `run_block` executes the table over a block of
+rows of one instrument, opcode by opcode, each called by address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from tercel.base.kernel import F, I, call_op, entry, i64, kernel
+from tercel.features.opcodes import OPCODES, Opcode
+
+BASE_COLUMNS: Final = ("open", "high", "low", "close", "volume", "ticks", "bid", "ask")
+BASE_COUNT = 8
+BLOCK_ROWS = 1024  # rows per block: the columns of a program stay in the level-2 cache
+
+TIME_CLOCK, TICK_CLOCK, VOLUME_CLOCK = 1, 2, 3
+CLOCK_NAMES: Final = {"time": TIME_CLOCK, "ticks": TICK_CLOCK, "volume": VOLUME_CLOCK}
+PRICE_TRADE, PRICE_BID, PRICE_ASK, PRICE_MID = 0, 1, 2, 3
+PRICES: Final = {"trade": PRICE_TRADE, "bid": PRICE_BID, "ask": PRICE_ASK, "mid": PRICE_MID}
+
+# Words of the program table G.
+G_REGISTERS, G_OPS, G_CLOCK, G_PRICE, G_STATE_WORDS, G_TABLE = 0, 1, 2, 3, 4, 8
+OP_ADDRESS, OP_STATE, OP_PARAMETERS, OP_REGISTERS, OP_WORDS = 0, 1, 2, 3, 4
+# Words of parameter memory P.
+P_AMOUNT, P_FIRST = 0, 1
+
+
+class Clock(msgspec.Struct, frozen=True):
+    """When rows are taken: kind (time, ticks, volume), amount (ns, ticks or size units) and price basis."""
+
+    kind: int
+    amount: float
+    price: int
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One opcode with its parameters and the registers it reads; it writes the register of its own place."""
+
+    op: str
+    parameters: tuple[float, ...]
+    sources: tuple[int, ...]
+    name: str
+
+
+@kernel
+def run_block(G: I, P: F, R: I, S: F, s: i64, X: F, n: i64) -> None:
+    """Run every opcode of the program over the `n` rows in the block X; s is where this instrument's opcode state begins in S."""
+    for k in range(G[G_OPS]):
+        op = G_TABLE + k * OP_WORDS
+        call_op(G[op + OP_ADDRESS], S, s + G[op + OP_STATE], P, G[op + OP_PARAMETERS], X, R, G[op + OP_REGISTERS], n)
+
+
+class Program:
+    """A compiled feature set. Its `hash` names its meaning: sampling clause, opcodes, versions, parameters, sources, anchor."""
+
+    def __init__(self, clock: Clock, nodes: tuple[Node, ...], outputs: tuple[int, ...], anchor: str = "first input") -> None:
+        self.clock = clock
+        self.nodes = nodes
+        self.outputs = outputs
+        self.anchor = anchor
+
+    @property
+    def registers(self) -> int:
+        """Columns of a row: base columns and one per node."""
+        return BASE_COUNT + len(self.nodes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of every register."""
+        return (*BASE_COLUMNS, *(node.name for node in self.nodes))
+
+    def register(self, name: str) -> int:
+        """The register called `name`. Raises KeyError."""
+        return self.names.index(name) if name in self.names else _missing(name, self.names)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over the meaning, 64 hex digits; equal programs give equal numbers on equal rows."""
+        table = [[node.op, OPCODES[node.op].version, list(node.parameters), list(node.sources)] for node in self.nodes]
+        meaning = [self.clock.kind, self.clock.amount, self.clock.price, table, list(self.outputs), self.anchor]
+        return hashlib.sha256(msgspec.json.encode(meaning)).hexdigest()
+
+    @cached_property
+    def state_words(self) -> int:
+        """8-byte words of opcode state for one instrument."""
+        return sum(self._op(node).state_words(node.parameters) for node in self.nodes)
+
+    @cached_property
+    def memory_rows(self) -> int:
+        """Declared memory: after this many rows an unknown past no longer matters to any feature."""
+        memory = [0] * BASE_COUNT
+        for node in self.nodes:
+            memory.append(self._op(node).memory_rows(node.parameters) + max(memory[source] for source in node.sources))
+        return max(memory)
+
+    @staticmethod
+    def _op(node: Node) -> Opcode:
+        return OPCODES[node.op]
+
+    @cached_property
+    def tables(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """(G, P, R) as the kernels read them; addresses hold for this process only."""
+        table = [self.registers, len(self.nodes), self.clock.kind, self.clock.price, self.state_words, 0, 0, 0]
+        parameters = [self.clock.amount]
+        columns: list[int] = []
+        state = 0
+        for place, node in enumerate(self.nodes):
+            table += [self._op(node).entry.address, state, len(parameters), len(columns)]
+            columns += [source * BLOCK_ROWS for source in node.sources] + [(BASE_COUNT + place) * BLOCK_ROWS]
+            parameters += node.parameters
+            state += self._op(node).state_words(node.parameters)
+        return np.array(table, np.int64), np.array(parameters, np.float64), np.array(columns or [0], np.int64)
+
+    def compute(self, base: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Features of one instrument from its bars: `base` is float64[8, rows] in the order of `BASE_COLUMNS`; float64[features, rows] out.
+
+        State starts at zero. The same code serves the live path; this is the batch door to it.
+        """
+        rows = base.shape[1]
+        G, P, R = self.tables
+        state = np.zeros(self.state_words + 1)
+        block = np.zeros((self.registers, BLOCK_ROWS))
+        run = entry(_run_from_start).bind(G, P, R, state, block)
+        out = np.empty((len(self.outputs), rows))
+        for start in range(0, rows, BLOCK_ROWS):
+            count = min(BLOCK_ROWS, rows - start)
+            block[:BASE_COUNT, :count] = base[:, start : start + count]
+            run(count)
+            out[:, start : start + count] = block[list(self.outputs), :count]
+        return out
+
+
+@kernel
+def _run_from_start(G: I, P: F, R: I, S: F, X: F, n: i64) -> None:
+    """`run_block` for state that begins at word 0."""
+    run_block(G, P, R, S, 0, X, n)
+
+
+def _missing(name: str, names: tuple[str, ...]) -> int:
+    raise KeyError(f"no register {name!r}; there are {', '.join(names)}")

@@ -1,0 +1,185 @@
+"""Pure half of market: building bars from ticks, and the quote that stands.
+
+Bars. A time bar buckets by `ts_event` and closes on a timer at boundary + grace, never by a later tick; up to `PENDING` buckets may be open at
+once (ticks of the next bucket arrive before the timer). A tick whose bucket has closed is counted as late, one too far ahead as ahead; neither
+changes a bar. Tick and volume bars close on the tick that fills them. A bar without a tick does not exist.
+
+Quote. The last quote of an instrument with its state (good, crossed, one-sided); trades and bars stand in for quotes where an instrument has none.
+"""
+
+from __future__ import annotations
+
+from tercel.base.kernel import F, I, f64, i64, kernel
+from tercel.base.records import BAR, BODY, BYTE_MASK, HEAD, KIND_SHIFT, QUOTE, TRADE, TS_EVENT
+
+NAN = float("nan")
+
+# Bar state of one instrument, in words. The pending bars are a ring indexed by bucket number.
+BAR_CLOSED_TO, BAR_LATE, BAR_AHEAD, BAR_UNPRICED, BAR_TICKS, BAR_TRADED, BAR_BID, BAR_ASK = 0, 1, 2, 3, 4, 5, 6, 7
+BAR_RING = 8
+PENDING = 4
+P_ACTIVE, P_START, P_OPEN, P_HIGH, P_LOW, P_CLOSE, P_VOLUME, P_COUNT, P_BID, P_ASK = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+PENDING_WORDS = 10
+BAR_WORDS = BAR_RING + PENDING * PENDING_WORDS
+
+# Quote of one instrument, in words.
+Q_BID, Q_ASK, Q_BID_SIZE, Q_ASK_SIZE, Q_MID, Q_TIME, Q_TICK, Q_STATE = 0, 1, 2, 3, 4, 5, 6, 7
+Q_HALF_SPREAD, Q_TRADES_QUOTE, Q_EVENT, Q_COUNT, Q_INSTRUMENT = 8, 9, 10, 11, 12
+QUOTE_WORDS = 13
+QUOTE_NONE, QUOTE_GOOD, QUOTE_CROSSED, QUOTE_ONE_SIDED = 0, 1, 2, 3
+
+
+@kernel
+def tick_price(T: I, TF: F, t: i64, basis: i64) -> f64:
+    """The price of a tick on a basis (0 trade, 1 bid, 2 ask, 3 mid); NaN when this tick does not tell."""
+    kind = (T[t + HEAD] >> KIND_SHIFT) & BYTE_MASK
+    if basis == 0:
+        return TF[t + BODY] if kind == TRADE else NAN
+    if kind != QUOTE:
+        return NAN
+    if basis == 1:
+        return TF[t + BODY]
+    if basis == 2:
+        return TF[t + BODY + 2]
+    return (TF[t + BODY] + TF[t + BODY + 2]) * 0.5
+
+
+@kernel
+def pending_start(A: I, AF: F, w: i64, start: i64, price: f64) -> None:
+    """Open the pending bar at w with its first price."""
+    A[w + P_ACTIVE] = 1
+    A[w + P_START] = start
+    AF[w + P_OPEN] = price
+    AF[w + P_HIGH] = price
+    AF[w + P_LOW] = price
+    AF[w + P_VOLUME] = 0.0
+    AF[w + P_COUNT] = 0.0
+
+
+@kernel
+def pending_add(A: I, AF: F, w: i64, price: f64, bid: f64, ask: f64) -> None:
+    """Take one price into the pending bar at w."""
+    if price > AF[w + P_HIGH]:
+        AF[w + P_HIGH] = price
+    if price < AF[w + P_LOW]:
+        AF[w + P_LOW] = price
+    AF[w + P_CLOSE] = price
+    AF[w + P_COUNT] += 1.0
+    AF[w + P_BID] = bid
+    AF[w + P_ASK] = ask
+
+
+@kernel
+def pending_take(A: I, AF: F, b: i64, w: i64, XF: F, x: i64) -> None:
+    """Write the pending bar at w as eight base columns at XF[x] and close it. Volume is NaN for an instrument that has never traded."""
+    XF[x] = AF[w + P_OPEN]
+    XF[x + 1] = AF[w + P_HIGH]
+    XF[x + 2] = AF[w + P_LOW]
+    XF[x + 3] = AF[w + P_CLOSE]
+    XF[x + 4] = AF[w + P_VOLUME] if A[b + BAR_TRADED] == 1 else NAN
+    XF[x + 5] = AF[w + P_COUNT]
+    XF[x + 6] = AF[w + P_BID]
+    XF[x + 7] = AF[w + P_ASK]
+    A[w + P_ACTIVE] = 0
+
+
+@kernel
+def pending_slot(A: I, AF: F, b: i64, event: i64, interval: i64, price: f64, time_clock: i64) -> i64:
+    """Where the pending bar of this tick is, opened if need be; -1 for a late tick, -2 for one too far ahead."""
+    if time_clock == 0:
+        w = b + BAR_RING
+        if A[w + P_ACTIVE] == 0:
+            pending_start(A, AF, w, event, price)
+        return w
+    bucket = event // interval
+    start = bucket * interval
+    if start + interval <= A[b + BAR_CLOSED_TO]:
+        return -1
+    w = b + BAR_RING + (bucket % PENDING) * PENDING_WORDS
+    if A[w + P_ACTIVE] == 1:
+        if A[w + P_START] == start:
+            return w
+        return -2 if A[w + P_START] < start else -1
+    pending_start(A, AF, w, start, price)
+    return w
+
+
+@kernel
+def bar_tick(A: I, AF: F, b: i64, T: I, TF: F, t: i64, basis: i64, time_clock: i64, interval: i64) -> i64:
+    """Take one tick into the bar state at b. Returns where its pending bar is, or -1 when it changed none (and counts why)."""
+    event = T[t + TS_EVENT]
+    kind = (T[t + HEAD] >> KIND_SHIFT) & BYTE_MASK
+    A[b + BAR_TICKS] += 1
+    if kind == QUOTE:
+        AF[b + BAR_BID] = TF[t + BODY]
+        AF[b + BAR_ASK] = TF[t + BODY + 2]
+    price = tick_price(T, TF, t, basis)
+    volume = 0.0
+    if kind == TRADE:
+        A[b + BAR_TRADED] = 1
+        volume = TF[t + BODY + 1] if TF[t + BODY + 1] == TF[t + BODY + 1] else 0.0
+    if price != price:
+        if kind != TRADE:
+            A[b + BAR_UNPRICED] += 1
+            return -1
+        if volume == 0.0:
+            return -1
+        # A trade beside quote prices adds volume to the bar that is open, and opens none.
+        w = b + BAR_RING
+        if time_clock == 1:
+            w = b + BAR_RING + ((event // interval) % PENDING) * PENDING_WORDS
+            if A[w + P_START] != event // interval * interval:
+                return -1
+        if A[w + P_ACTIVE] == 0:
+            return -1
+        AF[w + P_VOLUME] += volume
+        return w
+    w = pending_slot(A, AF, b, event, interval, price, time_clock)
+    if w < 0:
+        if w == -1:
+            A[b + BAR_LATE] += 1
+        else:
+            A[b + BAR_AHEAD] += 1
+        return -1
+    bid = AF[b + BAR_BID] if AF[b + BAR_BID] != 0.0 else NAN  # zero: never quoted
+    ask = AF[b + BAR_ASK] if AF[b + BAR_ASK] != 0.0 else NAN
+    pending_add(A, AF, w, price, bid, ask)
+    AF[w + P_VOLUME] += volume
+    return w
+
+
+@kernel
+def quote_state(bid: f64, ask: f64) -> i64:
+    """Good, crossed (bid above ask) or one-sided; a locked market (bid equals ask) is good."""
+    if bid != bid or ask != ask:
+        return QUOTE_ONE_SIDED
+    if bid > ask:
+        return QUOTE_CROSSED
+    return QUOTE_GOOD
+
+
+@kernel
+def take_quote(A: I, AF: F, q: i64, T: I, TF: F, t: i64, stamp: i64, tick: i64) -> i64:
+    """Let the quote at q be what record t says. Returns 1 when it is new, 0 when the record carries none."""
+    kind = (T[t + HEAD] >> KIND_SHIFT) & BYTE_MASK
+    if kind == QUOTE:
+        AF[q + Q_BID] = TF[t + BODY]
+        AF[q + Q_BID_SIZE] = TF[t + BODY + 1]
+        AF[q + Q_ASK] = TF[t + BODY + 2]
+        AF[q + Q_ASK_SIZE] = TF[t + BODY + 3]
+    elif A[q + Q_TRADES_QUOTE] == 1 and (kind == TRADE or kind == BAR):
+        price = TF[t + BODY] if kind == TRADE else TF[t + BODY + 3]
+        AF[q + Q_BID] = price - AF[q + Q_HALF_SPREAD]
+        AF[q + Q_ASK] = price + AF[q + Q_HALF_SPREAD]
+        AF[q + Q_BID_SIZE] = NAN
+        AF[q + Q_ASK_SIZE] = NAN
+    else:
+        return 0
+    A[q + Q_STATE] = quote_state(AF[q + Q_BID], AF[q + Q_ASK])
+    A[q + Q_TIME] = stamp
+    A[q + Q_EVENT] = T[t + TS_EVENT]
+    A[q + Q_TICK] = tick
+    A[q + Q_COUNT] += 1
+    if A[q + Q_STATE] == QUOTE_GOOD:
+        AF[q + Q_MID] = (AF[q + Q_BID] + AF[q + Q_ASK]) * 0.5
+    return 1

@@ -1,0 +1,26 @@
+"""Fixtures every test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real market data; its README documents layouts and oddities. CI has it."""
+    root = Path(os.environ.get("TERCEL_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+    if not (root / "quotes").is_dir():
+        pytest.skip(f"needs the real market data: set TERCEL_TEST_DATA (looked in {root})")
+    return root
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty TERCEL_HOME."""
+    root = tmp_path / "home"
+    monkeypatch.setenv("TERCEL_HOME", str(root))
+    yield root
