@@ -36,7 +36,7 @@ REASONS: Final[dict[int, tuple[str, str, str]]] = {
     COLLAR: ("collar", "the limit price is too far from the market", "check the price, or widen risk.collar"),
     RATE: ("rate", "more orders in a second than risk.orders_per_second", "order less often"),
     DAILY_LOSS: ("daily_loss", "the loss of the day has reached risk.daily_loss", "wait for the next trading day"),
-    RATE_UNKNOWN: ("rate_unknown", "a limit in the account currency needs an exchange rate nobody has quoted", "add the pair, or set a limit in that currency"),
+    RATE_UNKNOWN: ("rate_unknown", "no known exchange rate to the account currency", "add the pair, or set a limit in that currency"),
     ORDER_TABLE: ("order_table", "too many orders are open", "cancel some"),
     OVERFLOW: ("overflow", "price times size does not fit into 63 bits", "order less"),
     BAD_REQUEST: ("bad_request", "the strategy asked for something that is no order", "mend the strategy"),

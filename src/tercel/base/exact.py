@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Final
 
 from tercel.base.kernel import f64, i64, kernel
@@ -118,4 +117,5 @@ def to_units(x: f64, scale: f64, direction: i64) -> i64:
 
 def exact_multiply_divide(a: int, b: int, divisor: int) -> int:
     """The definition of `multiply_divide` in Python integers: never overflows. The ledger recomputes with it."""
-    return round(Fraction(a * b, divisor))
+    quotient, rest = divmod(a * b, divisor)
+    return quotient + (2 * rest > divisor or (2 * rest == divisor and quotient & 1))

@@ -4,11 +4,11 @@ A kernel is a plain function over scalars and flat memory whose annotations are 
 Numba compiles it with pointers for `F` and `I` (three times faster than array arguments), strict order of operations, no interpreter lock.
 Kernels never raise; they set a fault code. They call each other by name. Python enters one through `entry(...)`.
 
-`TERCEL_KERNELS=python` leaves every kernel plain Python: its twin and its debugger. `TERCEL_KERNELS=checked` does the same and hands memory in
-as `Checked`, which refuses a negative or too large index: the bounds check by a switch.
+`TERCEL_KERNELS=python` leaves every kernel plain Python: its twin and its debugger. `TERCEL_KERNELS=checked` does the same and hands
+memory in as `Checked`, which refuses a negative or too large index: the bounds check by a switch.
 
-The cache of compiled code lives in a folder named by the hash of every source file that holds a kernel, so a change in any of them, also in a
-callee that lives elsewhere, never meets stale code (Numba itself looks at one file only).
+The cache of compiled code lives in a folder named by the hash of every source file that holds a kernel, so a change in any of them, also
+in a callee that lives elsewhere, never meets stale code (Numba itself looks at one file only).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy.typing as npt
 from tercel.base.paths import kernel_cache_dir
 
 F = npt.NDArray[np.float64]
-I = npt.NDArray[np.int64]  # noqa: E741 - the pair F and I reads better than any longer name
+I = npt.NDArray[np.int64]
 f64 = float
 i64 = int
 
@@ -66,7 +66,6 @@ if COMPILED:
     }
     _C: Final = {"f64": ctypes.c_double, "i64": ctypes.c_int64, "F": ctypes.c_void_p, "I": ctypes.c_void_p, "None": None}
 
-
     @intrinsic  # type: ignore[untyped-decorator]
     def call_op(typing: Any, address: Any, S: Any, s: Any, P: Any, p: Any, X: Any, R: Any, r: Any, n: Any) -> Any:
         """Call the opcode compiled at `address`; `tercel.features.opcodes` explains the arguments."""
@@ -80,7 +79,7 @@ if COMPILED:
 
         return nt.void(*kinds), build
 else:
-    CACHE = Path(os.devnull)
+    CACHE = Path(os.devnull)  # type: ignore[misc]
 
     def call_op(address: int, *args: Any) -> None:
         """Call the opcode registered under `address`."""
@@ -145,7 +144,8 @@ class Entry:
         self._native: Any = None
         if COMPILED:
             self._signature = _NUMBA[str(result)](*(_NUMBA[mark] for mark in self.marks))
-            self._prototype = ctypes.CFUNCTYPE(_C[str(result)], *(_C[mark] for mark in self.marks))  # releases the interpreter lock
+            # A call through this prototype releases the interpreter lock.
+            self._prototype = ctypes.CFUNCTYPE(_C[str(result)], *(_C[mark] for mark in self.marks))  # type: ignore[arg-type]
 
     def compile(self) -> Entry:
         """Compile now, or load from the cache; idempotent."""

@@ -22,8 +22,8 @@ def mapped_dir() -> Path:
 
 
 def kernel_cache_dir() -> Path:
-    """Compiled kernels, one folder per hash of their sources; safe to delete."""
-    return home() / "cache" / "kernels"
+    """Compiled kernels, one folder per hash of their sources; safe to delete. `TERCEL_KERNEL_CACHE` moves it."""
+    return Path(os.environ.get("TERCEL_KERNEL_CACHE") or home() / "cache" / "kernels")
 
 
 def session_dir(account: str) -> Path:

@@ -1,11 +1,11 @@
 """The account phase: quotes, venue, decision, risk, orders, positions. Strictly sequential, cheap, resumable.
 
-`account_run` merges the inputs of a batch with the rows of the market phase by input number and goes on until it has to stop: the batch ended,
-the output buffer is full, a Python strategy must be asked, or a fault. Called again, it continues exactly there. At the boundary between two
-inputs the state is the same however the batch was cut and however small the output buffer is.
+`account_run` merges the inputs of a batch with the rows of the market phase by input number and goes on until it has to stop: the batch
+ended, the output buffer is full, a Python strategy must be asked, or a fault. Called again, it continues exactly there. At the boundary
+between two inputs the state is the same however the batch was cut and however small the output buffer is.
 
-Within one input: the venue first (what has arrived by now, on the quote that stood), then the new quote, then the venue again, then the rows of
-this input in the order of their slots. So no order can trade on the tick that caused it.
+Within one input: the venue first (what has arrived by now, on the quote that stood), then the new quote, then the venue again, then the
+rows of this input in the order of their slots. So no order can trade on the tick that caused it.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ from tercel.core.layout import (
 from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS
 from tercel.decision.kernels import D_CONFIDENCE, D_HELD, DECISION_WORDS, target_of
 from tercel.execution.kernels import (
-    E_OPEN,
     E_LATENCY,
+    E_OPEN,
     EXECUTION_WORDS,
     IMMEDIATE,
     LIMIT,
@@ -177,7 +177,20 @@ ASK_TARGET, ASK_MARKET, ASK_LIMIT, ASK_CANCEL, ASK_SIGNAL, ASK_REASON = 1, 2, 3,
 
 @kernel
 def say(
-    A: I, AF: F, C: I, W: I, WF: F, kind: i64, slot: i64, side: i64, code: i64, order: i64, price: i64, size: i64, score: f64, confidence: f64
+    A: I,
+    AF: F,
+    C: I,
+    W: I,
+    WF: F,
+    kind: i64,
+    slot: i64,
+    side: i64,
+    code: i64,
+    order: i64,
+    price: i64,
+    size: i64,
+    score: f64,
+    confidence: f64,
 ) -> i64:
     """Put one output into the outbox with what is common to all kinds; returns where it is."""
     x = C[C_BOX] * OUTPUT_WORDS
@@ -204,7 +217,20 @@ def say(
 def say_order(A: I, AF: F, C: I, W: I, WF: F, kind: i64, o: i64, code: i64) -> i64:
     """Put an output about an order into the outbox."""
     x = say(
-        A, AF, C, W, WF, kind, A[o + O_SLOT], A[o + O_SIDE], code, A[o + O_NUMBER], A[o + O_PRICE], A[o + O_SIZE], AF[o + O_SCORE], AF[o + O_CONFIDENCE]
+        A,
+        AF,
+        C,
+        W,
+        WF,
+        kind,
+        A[o + O_SLOT],
+        A[o + O_SIDE],
+        code,
+        A[o + O_NUMBER],
+        A[o + O_PRICE],
+        A[o + O_SIZE],
+        AF[o + O_SCORE],
+        AF[o + O_CONFIDENCE],
     )
     W[x + 6] = A[o + O_FILLED]
     W[x + 7] = A[o + O_STATE]
@@ -517,7 +543,20 @@ def apply_request(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, Q: I, QF: F, slot: i6
         else:
             order_type = LIMIT if kind == ASK_LIMIT else MARKET
             order_new(
-                A, AF, C, W, WF, LIFE, slot, Q[x + REQ_SIDE], order_type, Q[x + REQ_SIZE], price, Q[x + REQ_TIF], QF[x + REQ_SCORE], QF[x + REQ_CONFIDENCE]
+                A,
+                AF,
+                C,
+                W,
+                WF,
+                LIFE,
+                slot,
+                Q[x + REQ_SIDE],
+                order_type,
+                Q[x + REQ_SIZE],
+                price,
+                Q[x + REQ_TIF],
+                QF[x + REQ_SCORE],
+                QF[x + REQ_CONFIDENCE],
             )
     else:
         count_reason(A, slot, BAD_REQUEST)
@@ -594,7 +633,23 @@ def apply_input(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, T: I, TF: F) -> i64:
 
 @kernel
 def account_run(
-    A: I, AF: F, C: I, T: I, TF: F, M: I, MF: F, Q: I, QF: F, O: I, W: I, WF: F, LIFE: I, stride: i64, n: i64, rows: i64, room: i64  # noqa: E741
+    A: I,
+    AF: F,
+    C: I,
+    T: I,
+    TF: F,
+    M: I,
+    MF: F,
+    Q: I,
+    QF: F,
+    O: I,
+    W: I,
+    WF: F,
+    LIFE: I,
+    stride: i64,
+    n: i64,
+    rows: i64,
+    room: i64,
 ) -> i64:
     """Run on from the cursor over `n` inputs and `rows` rows of `stride` words; at most `room` outputs. Returns why it stopped."""
     if A[H_FAULT] != 0:

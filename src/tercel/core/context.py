@@ -42,7 +42,7 @@ class CoreContext:
         return float(self._reals[self._layout.section(section, words, self._slot) + word])
 
     def _units(self, raw: int) -> float:
-        return raw / 10 ** self._config.instruments[self._slot].size_decimals
+        return float(raw / 10 ** self._config.instruments[self._slot].size_decimals)
 
     @property
     def instrument(self) -> str:
@@ -65,7 +65,7 @@ class CoreContext:
         return self._quote(Q_ASK)
 
     def _quote(self, word: int) -> float:
-        return NAN if self._word(H_QUOTES, QUOTE_WORDS, Q_STATE) == QUOTE_NONE else self._real(H_QUOTES, QUOTE_WORDS, word)
+        return float("nan") if self._word(H_QUOTES, QUOTE_WORDS, Q_STATE) == QUOTE_NONE else self._real(H_QUOTES, QUOTE_WORDS, word)
 
     @property
     def position(self) -> float:
@@ -128,15 +128,26 @@ class CoreContext:
         return self._grid(units, self._config.instruments[self._slot].size_decimals, "size")
 
     def _grid(self, value: float, decimals: int, what: str) -> int:
-        scaled = value * 10**decimals
+        scaled: float = value * 10**decimals
         if not abs(scaled) < 2**51:
             raise OrderRejected("off_grid", f"{self.instrument}: {what}: expected a finite number below 2**51 steps, found {value!r}")
         if abs(scaled - round(scaled)) > 1e-6:
-            raise OrderRejected("off_grid", f"{self.instrument}: {what}: expected at most {decimals} decimals, found {value!r}; round it first")
+            raise OrderRejected(
+                "off_grid", f"{self.instrument}: {what}: expected at most {decimals} decimals, found {value!r}; round it first"
+            )
         return round(scaled)
 
     def _ask(
-        self, kind: int, *, side: int = 0, size: int = 0, price: int = 0, tif: int = 0, order: int = 0, score: float = 0.0, confidence: float = 0.0
+        self,
+        kind: int,
+        *,
+        side: int = 0,
+        size: int = 0,
+        price: int = 0,
+        tif: int = 0,
+        order: int = 0,
+        score: float = 0.0,
+        confidence: float = 0.0,
     ) -> None:
         count = int(self._requests[0])
         if count == phase.REQUESTS_MAX:

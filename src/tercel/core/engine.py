@@ -46,8 +46,8 @@ def kernels(config: CoreConfig) -> list[Entry]:
 class Engine:
     """A deterministic state machine over sequenced inputs.
 
-    `push` takes sequenced records; outputs go to `on_outputs` in input order. `threads` shards the market phase and changes no bit of any result,
-    nor does `output_room`, nor how the inputs are cut into calls. `on_rows`, when given, receives every row of the market phase
+    `push` takes sequenced records; outputs go to `on_outputs` in input order. `threads` shards the market phase and changes no bit of any
+    result, nor does `output_room`, nor how the inputs are cut into calls. `on_rows`, when given, receives every row of the market phase
     (int64[rows, 8 + registers], float64 registers in the same memory), valid during the call.
     """
 
@@ -89,9 +89,7 @@ class Engine:
             block = np.zeros(program.registers * BLOCK_ROWS)
             heads = np.full(1 + 3 * slots, -1, np.int64)
             heads[0] = 0
-            bound = entry(market_run).bind(
-                self.market, self.market, *tables, block, memory, memory, heads, self._inputs, self._inputs
-            )
+            bound = entry(market_run).bind(self.market, self.market, *tables, block, memory, memory, heads, self._inputs, self._inputs)
             self._shard_runs.append(bound)
         self._cursor = np.zeros(phase.C_WORDS, np.int64)
         self._requests = np.zeros(1 + phase.REQUESTS_MAX * phase.REQUEST_WORDS, np.int64)
@@ -163,6 +161,21 @@ class Engine:
         memory, rows = self.market_phase(first, count)
         self.account_phase(first, count, memory, rows)
 
+    def load(self, records: Records) -> int:
+        """Put sequenced inputs in place for the two phases; for a shell that times them apart. False-like 0 when they need `push`."""
+        count = len(records)
+        if count + count * self._timer_rows > self._rows_max or count > self._batch:
+            return 0
+        self._inputs[: count * WORDS] = words(records)
+        return self.input_number + 1
+
+    def warm(self, records: Records) -> None:
+        """Market phase only: market state after these inputs, the account untouched."""
+        flat = words(records)
+        for first, last in self._cuts(records):
+            self._inputs[: (last - first) * WORDS] = flat[first * WORDS : last * WORDS]
+            self.market_phase(1, last - first)
+
     def market_phase(self, first: int, count: int) -> tuple[npt.NDArray[np.int64], int]:
         """Market phase over the inputs in place; the memory that holds its rows, and how many."""
         if self._pool is None:
@@ -197,7 +210,9 @@ class Engine:
                 self._ask_strategy(memory, int(cursor[phase.C_ROW]))
             elif stop == phase.STOP_FAULT:
                 code = int(self.account[H_FAULT])
-                raise CoreFault(f"input {first + int(cursor[phase.C_POS])}: {FAULTS[code]} (fault {code}); trading is halted, this is a bug of ours")
+                raise CoreFault(
+                    f"input {first + int(cursor[phase.C_POS])}: {FAULTS[code]} (fault {code}); trading is halted, this is a bug of ours"
+                )
 
     def _ask_strategy(self, memory: npt.NDArray[np.int64], row: int) -> None:
         assert self._strategy is not None
@@ -225,7 +240,9 @@ class Engine:
         """Continue from the state of a snapshot with the same layout hash."""
         for name, memory in self.arrays().items():
             if arrays[name].shape != memory.shape:
-                raise TercelError(f"snapshot: {name}: expected {memory.shape[0]} words, found {arrays[name].shape[0]}; delete it, it is only a cache")
+                raise TercelError(
+                    f"snapshot: {name}: expected {memory.shape[0]} words, found {arrays[name].shape[0]}; delete it, it is only a cache"
+                )
             memory[:] = arrays[name]
 
     def reasons(self, slot: int | None = None) -> dict[str, int]:
@@ -245,4 +262,3 @@ class Engine:
         """Stop the threads of the market phase."""
         if self._pool is not None:
             self._pool.shutdown()
-

@@ -1,7 +1,8 @@
 """The account state as one flat memory: a header, then one section per package, then the identity.
 
-Every section is owned by the package whose `kernels` names its words; the header holds where each begins. The identity (epoch, input number, the
-epochs of open orders) is not part of the state hash: a restart raises the epoch and adds an input, and must change nothing else.
+Every section is owned by the package whose `kernels` names its words; the header holds where each begins. The identity (epoch, input
+number, the epochs of open orders) is not part of the state hash: a restart raises the epoch and adds an input, and must change nothing
+else.
 """
 
 from __future__ import annotations

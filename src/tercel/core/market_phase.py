@@ -1,9 +1,9 @@
 """The market phase: ticks to bars to features, a pure function of market data.
 
-One call takes a batch of sequenced inputs and writes *rows*: the closed bars of every instrument with their features, each carrying the number
-of the input that closed it. First pass: ticks in order into bars. Second pass: per instrument, the program opcode by opcode over its new bars.
-A shard looks only at instruments of its own (slot % shards), so shards run on threads of their own and their merged rows do not depend on how
-many there are. Rows of one shard are in the order (input, slot).
+One call takes a batch of sequenced inputs and writes *rows*: the closed bars of every instrument with their features, each carrying the
+number of the input that closed it. First pass: ticks in order into bars. Second pass: per instrument, the program opcode by opcode over
+its new bars. A shard looks only at instruments of its own (slot % shards), so shards run on threads of their own and their merged rows do
+not depend on how many there are. Rows of one shard are in the order (input, slot).
 """
 
 from __future__ import annotations
@@ -159,9 +159,7 @@ def market_features(A: I, AF: F, G: I, P: F, R: I, X: F, M: I, MF: F, H: I) -> N
 
 
 @kernel
-def market_run(
-    A: I, AF: F, G: I, P: F, R: I, X: F, M: I, MF: F, H: I, T: I, TF: F, first: i64, n: i64, shard: i64, shards: i64
-) -> i64:
+def market_run(A: I, AF: F, G: I, P: F, R: I, X: F, M: I, MF: F, H: I, T: I, TF: F, first: i64, n: i64, shard: i64, shards: i64) -> i64:
     """Both passes over n inputs; returns the number of rows."""
     rows = market_bars(A, AF, G, P, M, MF, H, T, TF, first, n, shard, shards)
     if rows > 0:
@@ -170,7 +168,7 @@ def market_run(
 
 
 @kernel
-def merge_rows(M: I, N: I, O: I, stride: i64, rows: i64, more: i64) -> i64:  # noqa: E741
+def merge_rows(M: I, N: I, O: I, stride: i64, rows: i64, more: i64) -> i64:
     """Merge two row lists, each in the order (input, slot), into O; returns the sum of their lengths."""
     i = 0
     j = 0

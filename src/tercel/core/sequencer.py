@@ -2,8 +2,8 @@
 
 It also generates the inputs that time itself causes, alike for every driver because they depend on nothing but the sequenced stream:
 
-* a timer per bar interval at boundary + grace, for silent instruments too. Timers are armed by a market input and fall asleep after two in a
-  row without one, so a week-end or a hole of years costs nothing; the bars they close are then all closed.
+* a timer per bar interval at boundary + grace, for silent instruments too. Timers are armed by a market input and fall asleep after two in
+  a row without one, so a week-end or a hole of years costs nothing; the bars they close are then all closed.
 * a day roll at each instant of the account's calendar (such as 17:00 New York).
 
 An input whose arrival lies before the last stamp gets the last stamp. A timer that is due at the same instant as an input comes first.
@@ -12,7 +12,7 @@ An input whose arrival lies before the last stamp gets the last stamp. A timer t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -47,7 +47,7 @@ SMALL = 256  # so many records are copied into fixed memory, more are read where
 
 
 @kernel
-def emit(S: I, O: I, o: i64, kind: i64, event: i64, stamp: i64, body: i64) -> None:  # noqa: E741
+def emit(S: I, O: I, o: i64, kind: i64, event: i64, stamp: i64, body: i64) -> None:
     """Write a generated input at word o and number it."""
     O[o + TS_EVENT] = event
     O[o + TS_RECV] = stamp
@@ -60,7 +60,7 @@ def emit(S: I, O: I, o: i64, kind: i64, event: i64, stamp: i64, body: i64) -> No
 
 
 @kernel
-def sequence(S: I, C: I, L: I, T: I, O: I, rolls: i64, n: i64, now: i64, room: i64) -> i64:  # noqa: E741
+def sequence(S: I, C: I, L: I, T: I, O: I, rolls: i64, n: i64, now: i64, room: i64) -> i64:
     """Sequence T[C[consumed] … n) into O, then whatever is due by `now`. Returns records written; C[consumed] says how far it came.
 
     S state, L the day-roll instants, `rolls` how many there are, `room` how many records O holds. It stops early only when O is full.
@@ -124,10 +124,10 @@ def day_rolls(rule: str, first_year: int = 2000, last_year: int = 2050) -> npt.N
         clock, zone_name = rule.split()
         hour, minute = (int(part) for part in clock.split(":"))
         zone = ZoneInfo(zone_name)
-        start = datetime(first_year, 1, 1, hour, minute)
+        start = datetime(first_year, 1, 1, hour, minute)  # noqa: DTZ001 - the zone's wall clock is meant
     except (ValueError, ZoneInfoNotFoundError) as problem:
         raise ConfigError(f"day roll: expected a time and a zone such as '17:00 America/New_York', found {rule!r} ({problem})") from None
-    days = (datetime(last_year + 1, 1, 1) - datetime(first_year, 1, 1)).days
+    days = (date(last_year + 1, 1, 1) - date(first_year, 1, 1)).days
     naive = np.datetime64(start, "ns").astype(np.int64) + np.arange(days, dtype=np.int64) * 86_400_000_000_000
     # The zone's offset changes twice a year at most: ask it once a week, and daily only where two weeks differ.
     offsets = np.empty(days, np.int64)
@@ -151,7 +151,7 @@ class Sequencer:
     """Numbers, stamps, timers. State is one small array, so a snapshot of it resumes exactly."""
 
     def __init__(self, *, interval_ns: int, grace_ns: int, day_roll: str = "17:00 America/New_York", room: int = 1 << 16) -> None:
-        if interval_ns and not 0 <= grace_ns:
+        if grace_ns < 0:
             raise ConfigError(f"bars.grace: expected 0 or more, was {grace_ns} ns")
         self.state = np.zeros(S_WORDS, np.int64)
         self.state[S_GRACE], self.state[S_INTERVAL] = grace_ns, interval_ns
@@ -212,5 +212,3 @@ def command(code: int, stamp_ns: int, value: int = 0) -> Records:
     record["kind"], record["ts_event"], record["ts_recv"] = COMMAND, stamp_ns, stamp_ns
     record.view(np.int64)[BODY], record.view(np.int64)[BODY + 1] = code, value
     return record
-
-

@@ -1,7 +1,8 @@
 """Pure half of decision: from a signal to a target size.
 
-Threshold with hysteresis, in units of cost: enter when the expected move exceeds `enter` times the cost of a round trip, keep until it falls
-below `exit` times that cost. Size by volatility: the position whose profit and loss over one bar has a standard deviation of `risk` quote units.
+Threshold with hysteresis, in units of cost: enter when the expected move exceeds `enter` times the cost of a round trip, keep until it
+falls below `exit` times that cost. Size by volatility: the position whose profit and loss over one bar has a standard deviation of `risk`
+quote units.
 """
 
 from __future__ import annotations

@@ -13,9 +13,9 @@ from tercel.features.spec import Feature, difference, ema, volatility
 class EmaCross:
     """Trade the gap between a fast and a slow moving average.
 
-    score = fast - slow, in price units, read as the expected move. A side is taken when the score exceeds `enter` times the cost of a round trip
-    (spread + fees) and kept until it falls below `exit` times that cost. The size gives a profit and loss of one standard deviation of
-    `risk_per_bar` (quote currency, per bar; a number or a table by currency), or is fixed at `size_lots`.
+    score = fast - slow, in price units, read as the expected move. A side is taken when the score exceeds `enter` times the cost of a
+    round trip (spread + fees) and kept until it falls below `exit` times that cost. The size gives a profit and loss of one standard
+    deviation of `risk_per_bar` (quote currency, per bar; a number or a table by currency), or is fixed at `size_lots`.
     """
 
     fast: int = 20

@@ -1,7 +1,7 @@
 """Strategies written in Python: the same core calls them at every closed bar, in back-test, paper and live.
 
-A strategy sees a `Context` and nothing else: no clock, no chance, no I/O. What it asks for goes through the same checks, in the same order, as
-the compiled rule's orders.
+A strategy sees a `Context` and nothing else: no clock, no chance, no I/O. What it asks for goes through the same checks, in the same
+order, as the compiled rule's orders.
 """
 
 from __future__ import annotations

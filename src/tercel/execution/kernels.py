@@ -1,9 +1,9 @@
 """Pure half of execution: the order table and the modelled venue, shared by paper and back-test.
 
-The venue: an order is there `latency` after it was sent. It never trades on the tick that caused it, nor on a crossed or one-sided quote. A market
-order takes the touch; what the touch does not hold waits for the next quote. A limit order that can trade on arrival takes the touch, otherwise
-it rests and trades at its own price, as maker, once the other side of the quote reaches it. Each quote offers its size once; where the source
-does not say a size, a configured one. Prices off the order grid are rounded against us.
+The venue: an order is there `latency` after it was sent. It never trades on the tick that caused it, nor on a crossed or one-sided quote.
+A market order takes the touch; what the touch does not hold waits for the next quote. A limit order that can trade on arrival takes the
+touch, otherwise it rests and trades at its own price, as maker, once the other side of the quote reaches it. Each quote offers its size
+once; where the source does not say a size, a configured one. Prices off the order grid are rounded against us.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def life_step(A: I, LIFE: I, o: i64, event: i64) -> i64:
 
 
 @kernel
-def refill(A: I, AF: F, e: i64, q: i64, l: i64) -> None:  # noqa: E741
+def refill(A: I, AF: F, e: i64, q: i64, l: i64) -> None:
     """A new quote offers its sizes anew."""
     bid_size = AF[q + Q_BID_SIZE]
     ask_size = AF[q + Q_ASK_SIZE]
@@ -53,7 +53,7 @@ def at_venue(A: I, o: i64, stamp: i64) -> i64:
 
 
 @kernel
-def match_price(A: I, AF: F, o: i64, q: i64, l: i64) -> i64:  # noqa: E741
+def match_price(A: I, AF: F, o: i64, q: i64, l: i64) -> i64:
     """The price at which the order trades on the standing quote, in integer units; 0 when it does not.
 
     Not on the tick that caused the order, not on a quote that is not good.
@@ -81,7 +81,7 @@ def is_resting(A: I, o: i64) -> i64:
 
 
 @kernel
-def match_size(A: I, o: i64, e: i64, l: i64) -> i64:  # noqa: E741
+def match_size(A: I, o: i64, e: i64, l: i64) -> i64:
     """How much trades: what is open, at most what the touch still holds, on the size grid. Takes it from the touch."""
     place = e + E_LEFT_ASK if A[o + O_SIDE] > 0 else e + E_LEFT_BID
     size = A[o + O_SIZE] - A[o + O_FILLED]

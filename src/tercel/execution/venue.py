@@ -13,8 +13,8 @@ class VenueModel:
     """How the modelled venue behaves, in paper trading and back-test alike.
 
     `latency`: from our decision to the order at the venue. `taker_fee`, `maker_fee`: share of the value, by asset class or for all.
-    `liquidity_lots`: what the touch holds when the source does not say. `half_spread_steps`: for instruments that have trades or bars but no
-    quotes, half the spread to assume, in price increments.
+    `liquidity_lots`: what the touch holds when the source does not say. `half_spread_steps`: for instruments that have trades or bars but
+    no quotes, half the spread to assume, in price increments.
     """
 
     latency: str = "20ms"

@@ -7,9 +7,10 @@
     R, r   where each column begins in X: first the input columns, then the output columns
     n      rows in this block, at least 1
 
-The functions keep to the subset that the translator understands: float64 and int64 scalars, flat memory, `for`, `while`, `if`; no `//`, `%`,
-`**`, `min`, `max`, no chained comparison, every division guarded. A NaN input yields NaN and does not advance. State is O(parameters), work per
-row is O(1), and rolling sums do not drift: a running sum is replaced by the block's own sum each time the ring wraps.
+The functions keep to the subset that the translator understands: float64 and int64 scalars, flat memory, `for`, `while`, `if`; no `//`,
+`%`, `**`, `min`, `max`, no chained comparison, every division guarded. A NaN input yields NaN and does not advance. State is
+O(parameters), work per row is O(1), and rolling sums do not drift: a running sum is replaced by the block's own sum each time the ring
+wraps.
 
 An opcode's version rises when its golden vector changes; programs carry the version in their hash.
 """
@@ -206,9 +207,8 @@ def returns(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
         if x == x:
             j = int(S[s])
             old = S[s + 2 + j]
-            if S[s + 1] == 1.0:
-                if old > 0.0:
-                    out = x / old - 1.0
+            if S[s + 1] == 1.0 and old > 0.0:
+                out = x / old - 1.0
             S[s + 2 + j] = x
             j += 1
             if j == rows:

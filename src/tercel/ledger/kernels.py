@@ -1,7 +1,7 @@
 """Pure half of the ledger: position, cash and marks of one instrument in integers.
 
-Money is int64 micro-units (10**-6) of the quote currency. The value of size at a price is price * size * multiplier / 10**shift micro-units,
-rounded half to even once per fill; `MUL` and `DIV` hold that ratio.
+Money is int64 micro-units (10**-6) of the quote currency. The value of size at a price is price * size * multiplier / 10**shift
+micro-units, rounded half to even once per fill; `MUL` and `DIV` hold that ratio.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MONEY_MAX = 2**61  # cash beyond this is a fault: sums of a few such values stil
 
 
 @kernel
-def value_of(A: I, l: i64, price: i64, size: i64) -> i64:  # noqa: E741
+def value_of(A: I, l: i64, price: i64, size: i64) -> i64:
     """Value in micro-units of `size` at `price`, both integers of the instrument; `OVERFLOW_MARK` when it does not fit."""
     if abs(float(size) * float(A[l + L_MUL])) > 9.0e18:
         return OVERFLOW_MARK
@@ -26,7 +26,7 @@ def value_of(A: I, l: i64, price: i64, size: i64) -> i64:  # noqa: E741
 
 
 @kernel
-def apply_fill(A: I, l: i64, side: i64, price: i64, size: i64, fee: i64) -> i64:  # noqa: E741
+def apply_fill(A: I, l: i64, side: i64, price: i64, size: i64, fee: i64) -> i64:
     """Book one fill. Returns the change of cash without the fee, or `OVERFLOW_MARK` with nothing booked."""
     value = value_of(A, l, price, size)
     if value == OVERFLOW_MARK or abs(A[l + L_CASH]) > MONEY_MAX or value > MONEY_MAX or abs(A[l + L_POSITION]) > MONEY_MAX:
@@ -44,7 +44,7 @@ def apply_fill(A: I, l: i64, side: i64, price: i64, size: i64, fee: i64) -> i64:
 
 
 @kernel
-def equity_of(A: I, AF: F, l: i64, mid: f64) -> i64:  # noqa: E741
+def equity_of(A: I, AF: F, l: i64, mid: f64) -> i64:
     """Cash - fees + position at `mid`, micro-units; a position without a mid counts at cash only. `OVERFLOW_MARK` when it does not fit."""
     equity = A[l + L_CASH] - A[l + L_FEES]
     if A[l + L_POSITION] == 0 or mid != mid or mid == 0.0:

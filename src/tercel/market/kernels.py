@@ -1,10 +1,11 @@
 """Pure half of market: building bars from ticks, and the quote that stands.
 
-Bars. A time bar buckets by `ts_event` and closes on a timer at boundary + grace, never by a later tick; up to `PENDING` buckets may be open at
-once (ticks of the next bucket arrive before the timer). A tick whose bucket has closed is counted as late, one too far ahead as ahead; neither
-changes a bar. Tick and volume bars close on the tick that fills them. A bar without a tick does not exist.
+Bars. A time bar buckets by `ts_event` and closes on a timer at boundary + grace, never by a later tick; up to `PENDING` buckets may be
+open at once (ticks of the next bucket arrive before the timer). A tick whose bucket has closed is counted as late, one too far ahead as
+ahead; neither changes a bar. Tick and volume bars close on the tick that fills them. A bar without a tick does not exist.
 
-Quote. The last quote of an instrument with its state (good, crossed, one-sided); trades and bars stand in for quotes where an instrument has none.
+Quote. The last quote of an instrument with its state (good, crossed, one-sided); trades and bars stand in for quotes where an instrument
+has none.
 """
 
 from __future__ import annotations

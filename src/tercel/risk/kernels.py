@@ -1,7 +1,7 @@
 """Pure half of risk: one order against every limit, in a fixed order, first denial wins.
 
-An order that only reduces a position passes the limits that exist to stop new risk (position, notional, daily loss, rewarmed state); it never
-passes a halt, a bad quote or the order rate.
+An order that only reduces a position passes the limits that exist to stop new risk (position, notional, daily loss, rewarmed state); it
+never passes a halt, a bad quote or the order rate.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from tercel.risk.kernels import RATE_SLOTS
 class Limits:
     """What an order must satisfy. A number holds for all, a table holds per key with "" for the rest.
 
-    `order_lots`, `position_lots`: by instrument name. `notional`, `daily_loss`: by quote currency, in that currency. `collar`: how far a limit price
-    may be from the mid, as a share. `quote_age_max`: the oldest quote to trade on. `account_loss` in `account_currency` adds all currencies up at
-    rates that are known at that time; an order that needs an unknown rate is refused.
+    `order_lots`, `position_lots`: by instrument name. `notional`, `daily_loss`: by quote currency, in that currency. `collar`: how far a
+    limit price may be from the mid, as a share. `quote_age_max`: the oldest quote to trade on. `account_loss` in `account_currency` adds
+    all currencies up at rates that are known at that time; an order that needs an unknown rate is refused.
     """
 
     order_lots: Per = 20.0

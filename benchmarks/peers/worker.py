@@ -1,0 +1,63 @@
+"""The half of a peer that runs in the peer's own environment: standard library only.
+
+A peer script prepares once (not timed), says it is ready, then answers every line on its standard input with one timed repeat. So the
+caller can interleave repeats of several engines on one shared machine, and no engine pays for another's start.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+Answer = dict[str, Any]
+
+
+class Timed(NamedTuple):
+    """One measured call: wall seconds, processor seconds of this process, what the call returned."""
+
+    seconds: float
+    cpu_seconds: float
+    result: Any
+
+
+def timed(call: Callable[[], Any]) -> Timed:
+    """Run `call` once between two clock reads, after collecting garbage so that no earlier repeat is paid for here."""
+    gc.collect()
+    cpu = time.process_time()
+    start = time.perf_counter()
+    result = call()
+    return Timed(time.perf_counter() - start, time.process_time() - cpu, result)
+
+
+def versions(*distributions: str) -> dict[str, str]:
+    """Installed versions by distribution name, and Python's own."""
+    return {"python": sys.version.split()[0], **{name: version(name) for name in distributions}}
+
+
+def digest(lines: Iterable[object]) -> str:
+    """Sixteen hex digits over one line of text per item: equal results give equal digests on every machine."""
+    state = hashlib.blake2b(digest_size=8)
+    for line in lines:
+        state.update(f"{line}\n".encode())
+    return state.hexdigest()
+
+
+def serve(prepare: Callable[[], tuple[Answer, Callable[[], Answer]]]) -> None:
+    """Prepare, write the ready line, then one JSON line per line read, until the input ends.
+
+    Whatever the library prints goes to standard error, so that it cannot break the protocol.
+    """
+    with os.fdopen(os.dup(1), "w") as channel:
+        os.dup2(2, 1)
+        start = time.perf_counter()
+        ready, repeat = prepare()
+        print(json.dumps({"prepare_s": time.perf_counter() - start, **ready}), file=channel, flush=True)
+        for _ in sys.stdin:
+            print(json.dumps(repeat()), file=channel, flush=True)

@@ -1,0 +1,79 @@
+"""Tercel owns the way from market data to orders: one deterministic core for research, back-test, paper and live trading.
+
+It never reads a clock, a socket or chance inside that core. The names below are its face; each is loaded when it is first asked for, so
+`import tercel` costs nothing. Start reading in ARCHITECTURE.md, then `tercel.base.records`.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+__version__ = "0.1.0"
+
+TYPE_CHECKING = False  # type checkers take it for true; importing it from typing would cost most of the time this import takes
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+    from tercel.decision.rules import EmaCross
+    from tercel.decision.strategy import Strategy
+    from tercel.drivers.backtest import backtest
+    from tercel.drivers.history import history
+    from tercel.execution.venue import VenueModel
+    from tercel.features.spec import FeatureSet, bars, ema, mid, returns, rsi, sma, spread, volatility
+    from tercel.risk.limits import Limits
+
+_MODULE_OF: Final = {
+    "EmaCross": "tercel.decision.rules",
+    "FeatureSet": "tercel.features.spec",
+    "Limits": "tercel.risk.limits",
+    "Strategy": "tercel.decision.strategy",
+    "VenueModel": "tercel.execution.venue",
+    "backtest": "tercel.drivers.backtest",
+    "bars": "tercel.features.spec",
+    "ema": "tercel.features.spec",
+    "history": "tercel.drivers.history",
+    "mid": "tercel.features.spec",
+    "returns": "tercel.features.spec",
+    "rsi": "tercel.features.spec",
+    "sma": "tercel.features.spec",
+    "spread": "tercel.features.spec",
+    "volatility": "tercel.features.spec",
+}
+
+__all__ = [
+    "EmaCross",
+    "FeatureSet",
+    "Limits",
+    "Strategy",
+    "VenueModel",
+    "__version__",
+    "backtest",
+    "bars",
+    "ema",
+    "history",
+    "mid",
+    "returns",
+    "rsi",
+    "sma",
+    "spread",
+    "volatility",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module that owns it, once. AttributeError, with the nearest name, when there is none."""
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+    message = f"module 'tercel' has no attribute {name!r}"
+    if not name.startswith("_"):
+        import difflib
+
+        near = difflib.get_close_matches(name, _MODULE_OF, n=1)
+        message += f"; did you mean {near[0]!r}?" if near else ""
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,165 @@
+"""What each address of the desk answers: reads from the board, asks through the control block."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tercel.api.board import Board, encode
+from tercel.api.stream import FRAME_NS, Hub
+from tercel.api.views import candle_rows, currency_views, instrument_view, slot_of, status_view
+from tercel.base.errors import DataError, NotRunning, TercelError
+from tercel.base.time import NS_PER_S, wall_ns
+from tercel.observe.control import UNANSWERED, Ack, ControlClient
+from tercel.observe.live import LiveFrame
+
+BODY_BYTES_MAX: Final = 4096
+STALE_NS: Final = 2 * NS_PER_S
+RESUME_WORD: Final = "RESUME"
+
+
+class HaltBody(msgspec.Struct, frozen=True):
+    """Body of POST /api/halt."""
+
+    why: str = "halted on the page"
+
+
+class ResumeBody(msgspec.Struct, frozen=True):
+    """Body of POST /api/resume; `confirm` must be the word RESUME."""
+
+    confirm: str
+    why: str = "resumed on the page"
+
+
+def json_answer(value: object, status: int = 200) -> Response:
+    """A JSON response that nobody keeps."""
+    return Response(encode(value), status, {"cache-control": "no-store"}, "application/json")
+
+
+def failure(error: TercelError | str, status: int) -> Response:
+    """A JSON response that says what went wrong."""
+    return json_answer({"error": str(error)}, status)
+
+
+class Desk:
+    """The handlers of one account."""
+
+    def __init__(self, run_folder: Path, journal_folder: Path) -> None:
+        self.board = Board(run_folder, journal_folder)
+        self.hub = Hub(self.board)
+
+    def _newest(self) -> Board:
+        now = wall_ns()
+        if now - self.board.refreshed_ns > FRAME_NS:
+            self.board.refresh(now)
+        return self.board
+
+    async def read(self, make: Callable[[LiveFrame, Request], object], request: Request) -> Response:
+        """Answer from the newest frame; 503 while there is none, 404 for a symbol nobody trades."""
+        board = self._newest()
+        if board.frame is None:
+            return failure(board.problem, 503)
+        try:
+            return json_answer(make(board.frame, request))
+        except DataError as error:
+            return failure(error, 404)
+
+    async def status(self, request: Request) -> Response:
+        """The trader as a whole, and what the desk knows beside it."""
+        board = self._newest()
+        status = status_view(board.frame) if board.frame is not None else None
+        age_ms = None if status is None else max(wall_ns() / 1e6 - status.published_ms, 0.0)
+        return json_answer({
+            "status": status, "published_age_ms": age_ms, "alive": board.alive, "killed": board.control.killed, "problem": board.problem,
+            "journal_problem": board.journal_problem, "behind": board.behind, "clients": len(self.hub.clients),
+        })  # fmt: skip
+
+    async def orders(self, request: Request) -> Response:
+        """Orders, fills and denials the desk holds, newest first."""
+        blotter = self._newest().blotter
+        return json_answer({"orders": list(reversed(blotter.orders.values())), "events": list(reversed(blotter.events))})
+
+    async def signals(self, request: Request) -> Response:
+        """The newest signal of each instrument."""
+        return json_answer({"signals": list(self._newest().blotter.signals.values())})
+
+    async def health(self, request: Request) -> Response:
+        """200 when the trader lives, publishes and has fresh data; 503 otherwise; each part by name."""
+        board = self._newest()
+        frame, now = board.frame, wall_ns()
+        published = frame is not None and now - int(frame.status["wall_ns"]) < STALE_NS
+        data_age = (int(frame.status["data_age_ns"]) + now - int(frame.status["wall_ns"])) / 1e9 if frame is not None else None
+        checks = {
+            "trader": board.alive,
+            "live_view": published and not board.problem,
+            "data_fresh": data_age is not None and data_age < STALE_NS / NS_PER_S,
+            "not_halted": frame is not None and not frame.status["halted"] and not board.control.killed,
+            "journal": not board.journal_problem,
+        }
+        healthy = all(checks.values())
+        detail = {"healthy": healthy, "checks": checks, "data_age_s": data_age, "problem": board.problem or board.journal_problem}
+        return json_answer(detail, 200 if healthy else 503)
+
+    async def halt(self, request: Request) -> Response:
+        """Set the kill flag and wait for the trader's answer. 202: the flag is set, the trader did not answer or is not running."""
+        try:
+            body = msgspec.json.decode(await _body(request) or b"{}", type=HaltBody)
+        except (msgspec.MsgspecError, DataError):
+            body = HaltBody("halted over HTTP, reason unreadable")  # a halt is never refused for its wording
+        return await self._ask(ControlClient.halt, body.why, request, absent=202)
+
+    async def resume(self, request: Request) -> Response:
+        """Ask the trader to trade again; the body must carry the typed confirmation."""
+        try:
+            body = msgspec.json.decode(await _body(request), type=ResumeBody)
+        except (msgspec.MsgspecError, DataError) as error:
+            return failure(f'expected {{"confirm": "{RESUME_WORD}"}}: {error}', 400)
+        if body.confirm != RESUME_WORD:
+            return failure(f"to resume, type {RESUME_WORD}", 400)
+        return await self._ask(ControlClient.resume, body.why, request, absent=409)
+
+    async def _ask(self, ask: Callable[[ControlClient, str], Ack], why: str, request: Request, absent: int) -> Response:
+        who = f"page {request.client.host if request.client else ''}"
+        client = ControlClient(self.board.run_folder, who)
+        try:
+            ack = await asyncio.to_thread(ask, client, why)  # its wait is bounded by the control client
+        except NotRunning as error:
+            return json_answer({"state": "not_running", "killed": client.killed, "error": str(error)}, absent)
+        except TercelError as error:
+            return json_answer({"state": UNANSWERED, "killed": client.killed, "error": str(error)}, 503)
+        self.board.refresh(wall_ns())
+        return json_answer({**msgspec.structs.asdict(ack), "killed": client.killed}, 202 if ack.state == UNANSWERED else 200)
+
+
+async def _body(request: Request) -> bytes:
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > BODY_BYTES_MAX:
+            raise DataError(f"body: expected at most {BODY_BYTES_MAX} bytes")
+    return data
+
+
+def positions(frame: LiveFrame, _: Request) -> dict[str, Any]:
+    """Instruments with a position, cash or an open order, and sums per currency."""
+    touched = [slot for slot, row in enumerate(frame.instruments) if row["position"] or row["cash_micros"] or row["open_orders"]]
+    return {"positions": [instrument_view(frame, slot) for slot in touched], "totals": currency_views(frame)}
+
+
+def instruments(frame: LiveFrame, _: Request) -> dict[str, Any]:
+    """Every instrument in the order of the slots."""
+    return {"instruments": [instrument_view(frame, slot) for slot in range(len(frame.instruments))]}
+
+
+def chart(frame: LiveFrame, request: Request) -> dict[str, Any]:
+    """Candles of one symbol, oldest first; DataError when nobody trades it."""
+    slot = slot_of(frame, request.path_params["symbol"])
+    view = instrument_view(frame, slot)
+    count, interval_ms = int(frame.instruments["candles"][slot]), int(frame.status["candle_ns"]) / 1e6
+    return {"symbol": view.name, "interval_ms": interval_ms, "count": count, "candles": candle_rows(frame, slot)}

@@ -1,0 +1,56 @@
+"""`tercel backtest`: trade recorded history and report."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def backtest(
+    *names: str,
+    start: str | None = None,
+    end: str | None = None,
+    every: str | None = None,
+    settings: Path | None = None,
+    strategy: str | None = None,
+    threads: int = 1,
+    json: bool = False,
+) -> None:
+    """Trade recorded history and report: profit and loss per currency, costs, drawdown, reasons for not trading.
+
+    Parameters
+    ----------
+    names
+        Instruments such as EURUSD@oanda; without any, all FX and metals that have quotes.
+    start
+        First instant, ISO, UTC; included.
+    end
+        Last instant, ISO, UTC; not included.
+    every
+        Play bars of this interval instead of ticks.
+    settings
+        A settings file; by default tercel.toml in the working folder, else the defaults.
+    strategy
+        A strategy written in Python, as module:Class.
+    threads
+        Threads of the market phase; they change no bit of the result.
+    json
+        Print JSON instead of tables.
+    """
+    import msgspec
+
+    from tercel.cli.show import progress
+    from tercel.drivers.backtest import Backtest
+    from tercel.drivers.history import default_names, history
+    from tercel.drivers.settings import load
+    from tercel.market.catalog import Catalog
+
+    catalog = Catalog()
+    plan = load(settings, strategy)
+    chosen = history(names or default_names(catalog), start, end, every=every, catalog=catalog)
+    with progress(quiet=json) as report:
+        result = Backtest(plan, chosen, threads, report).run()
+    if json:
+        sys.stdout.write(msgspec.json.encode(result.summary()).decode() + "\n")
+    else:
+        result.show()

@@ -1,0 +1,177 @@
+"""Checks of the installation: Python, packages, compiled kernels, folders, history, ports, the running trader. Each returns a `Finding`."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from tercel.base.paths import catalog_dir, home, kernel_cache_dir
+from tercel.base.time import NS_PER_DAY, NS_PER_MS, clock_ns, format_instant, wall_ns
+from tercel.cli.checks_host import MIB, existing_parent
+from tercel.cli.findings import Finding, judge
+
+PYTHON_MIN, PYTHON_BELOW = (3, 11), (3, 14)
+PACKAGE_ROOT: Final = Path(__file__).resolve().parents[1]
+CHECKOUT: Final = PACKAGE_ROOT.parents[1]  # only meaningful where `in_checkout()` says so
+FSYNC_NS_MAX: Final = 20 * NS_PER_MS
+SERIES_SHOWN: Final = 3
+PORTS: Final = {"page and API": 8321}
+CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+MENTION_LIMIT: Final = 4  # packages named one by one before "and n more"
+
+
+def in_checkout() -> bool:
+    """Whether Tercel runs from its source tree, where the tests live."""
+    return (CHECKOUT / "pyproject.toml").is_file() and (CHECKOUT / "src" / "tercel").is_dir()
+
+
+def python() -> Finding:
+    """The interpreter's version, and that it has the interpreter lock the design counts on."""
+    found = sys.version_info[:2]
+    free_threaded = not getattr(sys, "_is_gil_enabled", lambda: True)()
+    text = f"{sys.version.split()[0]}{', without the interpreter lock' if free_threaded else ''}"
+    wrong = not PYTHON_MIN <= found < PYTHON_BELOW
+    remedy = "use an ordinary Python 3.11, 3.12 or 3.13 (make install PYTHON=python3.12)"
+    return judge("python", text, fail=wrong, warn=free_threaded, remedy=remedy)
+
+
+def packages() -> Finding:
+    """Every package Tercel requires is there, in the version it was tested with."""
+    pins = _pins()
+    found = {name: _version(name) for name in _required_names()}
+    absent = [name for name, version in found.items() if not version]
+    if absent:
+        return judge("packages", f"missing: {_some(absent)}", fail=True, remedy="make install, or pip install --force-reinstall tercel")
+    if not found or not pins:
+        return judge(
+            "packages", "Tercel is not installed here, only its sources are read", warn=True, remedy="make install, or pip install tercel"
+        )
+    other = [f"{name} {version} (tested with {pins[name]})" for name, version in found.items() if version != pins.get(name, version)]
+    text = f"{len(found)} present" + (f", of other versions: {_some(other)}" if other else "")
+    return judge("packages", text, warn=bool(other), remedy="pip install -c constraints.txt with the file of this release")
+
+
+def kernels() -> Finding:
+    """Compiled kernels are kept, so that a start does not compile."""
+    root = kernel_cache_dir()
+    versions = [folder for folder in root.iterdir() if folder.is_dir()] if root.is_dir() else []
+    size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file()) if versions else 0
+    if not versions:
+        return judge("kernels", "none compiled yet", warn=True, remedy="nothing to do: the first back-test or start compiles them, once")
+    text = f"{size / MIB:.1f} MiB compiled, for {len(versions)} version{'s' if len(versions) > 1 else ''} of the sources"
+    return judge("kernels", text, warn=size > 1024 * MIB, remedy=f"delete {root}: it is rebuilt when needed")
+
+
+def folder() -> Finding:
+    """TERCEL_HOME can be written, and how long the disk takes to say that a write is safe."""
+    root = home()
+    remedy = f"make {root} writable for this user, or point TERCEL_HOME at another folder"
+    base = existing_parent(root)
+    if not base.is_dir() or not os.access(base, os.W_OK | os.X_OK):
+        return judge("home", f"{root} cannot be written", fail=True, remedy=remedy)
+    if base != root:
+        return judge("home", f"{root} will be made on first use", remedy=remedy)
+    try:
+        with tempfile.TemporaryFile(dir=root) as probe:
+            probe.write(b"x" * 4096)
+            probe.flush()
+            start = clock_ns()
+            os.fsync(probe.fileno())
+            took_ns = clock_ns() - start
+    except OSError as error:
+        return judge("home", f"{root} cannot be written: {error.strerror}", fail=True, remedy=remedy)
+    text = f"{root} writable, a durable write takes {took_ns / NS_PER_MS:.1f} ms"
+    return judge("home", text, warn=took_ns > FSYNC_NS_MAX, remedy="put TERCEL_HOME on a local disk: each order waits for a durable write")
+
+
+def history() -> Finding:
+    """The catalog holds history, and how old the newest row is."""
+    from tercel.market.manifest import load
+
+    filled = [series for series in load(catalog_dir()).series if series.parts]
+    if not filled:
+        return judge("history", "the catalog is empty", warn=True, remedy="tercel data import FILE")
+    names = [f"{series.key.name} {series.key.what}" for series in filled]
+    absent = [part.path for series in filled for part in series.parts if not (catalog_dir() / part.path).is_file()]
+    if absent:
+        remedy = "import the files again, or restore the catalog from a backup"
+        return judge("history", f"files are gone: {_some(absent)}", fail=True, remedy=remedy)
+    last_ns = max(part.last_ns for series in filled for part in series.parts)
+    age = f"{(wall_ns() - last_ns) // NS_PER_DAY} days ago"
+    return judge(
+        "history", f"{len(names)} series ({_some(names, SERIES_SHOWN)}), newest row {format_instant(last_ns, 0)}, {age}", remedy=""
+    )
+
+
+def ports() -> Finding:
+    """The ports of the desk are free on this machine."""
+    busy = [f"{port} ({use})" for use, port in PORTS.items() if not _bindable(port)]
+    text = f"in use: {', '.join(busy)}" if busy else f"free: {', '.join(f'{port} ({use})' for use, port in PORTS.items())}"
+    remedy = "if no trader of yours is running, end the program that has the port or configure another"
+    return judge("ports", text, warn=bool(busy), remedy=remedy)
+
+
+def trader() -> Finding:
+    """The accounts that a trader works for now, and those whose orders are stopped by the kill switch."""
+    from tercel.observe.control import ControlClient
+    from tercel.observe.locks import trader_alive
+
+    folders = [file.parent for file in sorted(home().glob("accounts/*/run/control.map"))]
+    running = [folder.parent.name for folder in folders if trader_alive(folder)]
+    halted = [folder.parent.name for folder in folders if ControlClient(folder).killed]
+    text = f"running for {_some(running)}" if running else "none running"
+    if halted:
+        text += f"; halted: {_some(halted)}"
+    return judge("trader", text, warn=bool(halted), remedy="orders of that account are refused until tercel resume")
+
+
+def browser() -> Finding:
+    """A browser for the tests of the page; asked only in a source tree."""
+    path = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    return judge("browser", path or "no chromium: the browser tests are skipped", warn=path is None, remedy="apt-get install chromium")
+
+
+def _required_names() -> list[str]:
+    lines = metadata.requires("tercel") or [] if _version("tercel") else []
+    return sorted({_canonical(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in lines if "extra ==" not in line})
+
+
+def _pins() -> dict[str, str]:
+    for path in (PACKAGE_ROOT / "constraints.txt", CHECKOUT / "constraints.txt"):
+        if path.is_file():
+            pairs = (line.partition("==") for line in path.read_text().splitlines() if "==" in line)
+            return {_canonical(name): version for name, _, version in pairs}
+    return {}
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _some(names: list[str], limit: int = MENTION_LIMIT) -> str:
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,152 @@
+"""`tercel data`: import, list, show, check and remove history."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from tercel.base import paths
+from tercel.base.errors import DataError
+from tercel.base.time import parse_duration
+
+app = App(name="data", help="Import, list and inspect history.")
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of tables.")]
+
+
+@app.command(name="import")
+def import_(
+    *files: Path,
+    format: str | None = None,  # noqa: A002 (it is the option's name)
+    venue: str | None = None,
+    symbol: str | None = None,
+    timezone: str | None = None,
+    decimals: int | None = None,
+    interval: str | None = None,
+    json: Json = False,
+) -> None:
+    """Import files and folders into the catalog: all of them, or none when one is refused.
+
+    Parameters
+    ----------
+    files
+        Files to import, recognised by content; in a folder, files of unknown format are skipped by name.
+    format
+        The format, when it should not be recognised by content.
+    venue
+        The venue of the data, when neither rows nor file name say it, or say it wrong.
+    symbol
+        The symbol, for files that do not name it.
+    timezone
+        The clock of the file's times, such as America/New_York, UTC or UTC+3.
+    decimals
+        Price decimals of the instrument; a price that needs more is refused.
+    interval
+        The length of bars, such as 1m or 4h, when the file does not say it.
+    """
+    from tercel.base.errors import ConfigError
+    from tercel.cli import data_tables
+    from tercel.market.importers.batch import Options
+    from tercel.market.importers.run import import_files
+
+    if not files:
+        raise ConfigError("tercel data import: expected at least one file or folder")
+    options = Options(format, venue, symbol, timezone, decimals, parse_duration(interval) if interval else None)
+    with data_tables.progress(quiet=json or not sys.stderr.isatty()) as show_progress:
+        report = import_files(files, options, paths.catalog_dir(), show_progress)
+    _print(report, json, data_tables.print_import)
+
+
+@app.command(name="list")
+def list_(*, json: Json = False) -> None:
+    """List every series of the catalog."""
+    from tercel.cli import data_tables
+    from tercel.market.catalog import Catalog
+
+    _print(Catalog().datasets(), json, data_tables.print_datasets)
+
+
+@app.command
+def show(instrument: str, *, json: Json = False) -> None:
+    """Show one instrument: its definition, its series and the files they came from.
+
+    Parameters
+    ----------
+    instrument
+        SYMBOL@venue, or the symbol alone when only one venue has it.
+    """
+    from tercel.cli import data_tables
+    from tercel.market.catalog import Catalog
+
+    catalog = Catalog()
+    one = catalog.resolve(instrument)
+    mine = [data for data in catalog.datasets() if data.instrument.name == one.name]
+    sources = {data.key: series.sources for data in mine if (series := catalog.manifest().find(data.key)) is not None}
+    view = {"instrument": one, "series": [{"dataset": data, "sources": sources[data.key]} for data in mine]}
+    _print(view, json, data_tables.print_instrument)
+
+
+@app.command
+def check(instrument: str | None = None, *, json: Json = False) -> None:
+    """Read stored history again: is every file what was imported, and what is odd in it? Exit status 3 when a file is damaged.
+
+    Parameters
+    ----------
+    instrument
+        Check one instrument only.
+    """
+    from tercel.cli import data_tables
+    from tercel.market.catalog import Catalog
+    from tercel.market.check import check as check_datasets
+
+    catalog = Catalog()
+    name = catalog.resolve(instrument).name if instrument else None
+    chosen = [data for data in catalog.datasets() if name in (None, data.instrument.name)]
+    with data_tables.progress(quiet=json or not sys.stderr.isatty()) as show_progress:
+        results = check_datasets(catalog, chosen, show_progress)
+    _print(results, json, data_tables.print_checks)
+    damage = [text for one in results for text in one.damage]
+    if damage:
+        raise DataError(f"{len(damage)} of the catalog's files are damaged; the first: {damage[0]}")
+
+
+@app.command
+def remove(instrument: str, kind: str, *, interval: str | None = None, basis: str | None = None, json: Json = False) -> None:
+    """Remove one series from the catalog, for example one that was imported with the wrong time zone.
+
+    Parameters
+    ----------
+    instrument
+        SYMBOL@venue, or the symbol alone when only one venue has it.
+    kind
+        quote, trade, bar, book or order.
+    interval
+        The length of bars, when there are several.
+    basis
+        The price basis of bars (trade, bid, ask, mid), when there are several.
+    """
+    from tercel.market.catalog import Catalog
+    from tercel.market.writer import Writer
+
+    catalog = Catalog()
+    key = catalog.dataset(instrument, kind, parse_duration(interval) if interval else None, basis).key
+    with Writer(catalog.root) as writer:
+        rows = writer.remove(key)
+        writer.commit()
+    _print({"instrument": key.name, "series": key.what, "rows": rows}, json, _print_removed)
+
+
+def _print_removed(view: dict[str, Any]) -> None:
+    print(f"removed {view['instrument']} {view['series']}: {view['rows']:,} rows")
+
+
+def _print(view: Any, as_json: bool, table: Any) -> None:
+    if as_json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(view)).decode())
+    else:
+        table(view)

@@ -1,0 +1,77 @@
+"""`tercel doctor`: what is missing on this machine, and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from tercel.cli import checks_host, checks_install
+from tercel.cli.findings import LEVELS, Finding
+
+CHECKS: Final[tuple[Callable[[], Finding], ...]] = (
+    checks_install.python,
+    checks_install.packages,
+    checks_install.kernels,
+    checks_install.folder,
+    checks_host.disk,
+    checks_host.memory,
+    checks_host.cpu,
+    checks_host.files,
+    checks_host.clock,
+    checks_host.jitter,
+    checks_install.history,
+    checks_install.ports,
+    checks_install.trader,
+)
+DEVELOPER_CHECKS: Final = (checks_install.browser,)
+COLOURS: Final = {"ok": "32", "warn": "33", "fail": "31"}
+
+
+def examine() -> list[Finding]:
+    """The findings of every check that applies here, in reading order. A check that breaks is itself a finding."""
+    checks = CHECKS + (DEVELOPER_CHECKS if checks_install.in_checkout() else ())
+    return [_outcome(check) for check in checks]
+
+
+def report(findings: Sequence[Finding], colour: bool) -> str:
+    """The findings for people: a line each, its remedy under it, the sum last."""
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        start, end = (f"\033[{COLOURS[finding.level]}m", "\033[0m") if colour else ("", "")
+        lines.append(f"{start}{finding.level:4}{end}  {finding.name:{width}}  {finding.text}")
+        if finding.remedy:
+            lines.append(f"{'':{width + 8}}{finding.remedy}")
+    counts = {level: sum(finding.level == level for finding in findings) for level in LEVELS}
+    lines.append(", ".join(f"{count} {level}" for level, count in counts.items() if count))
+    return "\n".join(lines)
+
+
+def doctor(*, json: bool = False) -> int:
+    """Say what is missing on this machine and how to mend it. Changes nothing; takes less than a second.
+
+    The exit status is 1 when a check fails, which means that Tercel cannot work here; warnings leave it 0.
+
+    Parameters
+    ----------
+    json
+        Print the findings as JSON: a list of name, level ("ok", "warn", "fail"), text and remedy.
+    """
+    findings = examine()
+    if json:
+        print(msgspec.json.format(msgspec.json.encode(findings)).decode())
+    else:
+        print(report(findings, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+    return int(any(finding.level == "fail" for finding in findings))
+
+
+def _outcome(check: Callable[[], Finding]) -> Finding:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - the other checks are still worth having
+        remedy = "this check is broken, not the machine: please report it with this line"
+        return Finding(check.__name__, "warn", f"could not be checked: {type(error).__name__}: {error}", remedy)

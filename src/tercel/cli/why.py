@@ -1,0 +1,44 @@
+"""`tercel why`: why orders were, or were not, sent."""
+
+from __future__ import annotations
+
+import sys
+
+
+def why(instrument: str | None = None, *, account: str = "paper", json: bool = False) -> None:
+    """Explain why the trader did not trade: every evaluation that ended without an order has a counted reason.
+
+    Parameters
+    ----------
+    instrument
+        One instrument only, such as EURUSD@oanda.
+    account
+        Name of the account.
+    json
+        Print JSON instead of a table.
+    """
+    import msgspec
+
+    from tercel.base.codes import REASONS
+    from tercel.base.errors import ConfigError
+    from tercel.base.text import console, table
+    from tercel.cli.control import frame_of, text
+
+    frame = frame_of(account)
+    names = [text(one["name"]) for one in frame.instruments]
+    if instrument is not None and instrument not in names:
+        raise ConfigError(f"why: the trader has no instrument {instrument!r}; it has {', '.join(names)}")
+    slots = [slot for slot, name in enumerate(names) if instrument in (None, name)]
+    counts = frame.reasons[slots].sum(axis=0)
+    found = sorted(((int(counts[code]), *REASONS[code]) for code in REASONS if counts[code]), reverse=True)
+    if json:
+        rows = [{"reason": name, "times": times, "meaning": meaning, "remedy": remedy} for times, name, meaning, remedy in found]
+        sys.stdout.write(msgspec.json.encode({"account": account, "orders": int(frame.status["orders"]), "reasons": rows}).decode() + "\n")
+        return
+    out = console()
+    out.print(f"account {account}{f', {instrument}' if instrument else ''}: {int(frame.status['orders']):,} orders sent")
+    if not found:
+        out.print("nothing has been evaluated yet: no bar has closed")
+        return
+    lines = [(name, f"{times:,}", meaning, remedy) for times, name, meaning, remedy in found]
+    out.print(table("Evaluations without an order", ("reason", "times", "meaning", "what helps"), lines, left=(0, 2, 3)))

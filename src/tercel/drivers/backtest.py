@@ -1,0 +1,156 @@
+"""The back-test driver: recorded history through the same sequencer and the same core as paper and live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tercel.base.errors import TercelError
+from tercel.base.records import OUT_FILL, OUTPUT, Records
+from tercel.base.time import clock_ns
+from tercel.core.engine import Engine
+from tercel.core.layout import H_LEDGER, H_QUOTES
+from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS
+from tercel.core.setup import CoreConfig
+from tercel.decision.rules import EmaCross
+from tercel.decision.strategy import Strategy
+from tercel.drivers.history import Source
+from tercel.drivers.result import Result, book_of, currency_result, equity_curve, instrument_result
+from tercel.drivers.session import Plan, compile_core
+from tercel.execution.venue import VenueModel
+from tercel.features.program import BASE_COLUMNS
+from tercel.features.spec import FeatureSet
+from tercel.ledger.kernels import L_CASH, L_FEES, L_POSITION, LEDGER_WORDS
+from tercel.market.kernels import Q_MID, QUOTE_WORDS
+from tercel.risk.limits import Limits
+
+Progress = Callable[[str, int, int], None]
+CURVE_POINTS_MAX = 1_000_000
+CLOSE = ROW_WORDS + BASE_COLUMNS.index("close")
+
+
+def backtest(
+    history: Source,
+    features: FeatureSet | None = None,
+    decide: EmaCross | Strategy | None = None,
+    *,
+    limits: Limits | None = None,
+    venue: VenueModel | None = None,
+    plan: Plan | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> Result:
+    """Trade recorded history and report. Orders go through the same checks and the same venue model as on paper.
+
+    `decide` is a rule or a `Strategy` written in Python (default: the plan's EMA cross). `threads` shards the market phase and changes no
+    bit of the result. `progress(what, done, total)` is told about it. Raises `ConfigError` for settings that do not fit the history.
+    """
+    plan = plan or Plan()
+    plan = replace(
+        plan,
+        features=features or plan.features,
+        decide=decide or plan.decide,
+        limits=limits or plan.limits,
+        venue=venue or plan.venue,
+    )
+    return Backtest(plan, history, threads, progress).run()
+
+
+class Backtest:
+    """One run over one history."""
+
+    def __init__(self, plan: Plan, history: Source, threads: int = 1, progress: Progress | None = None) -> None:
+        self._plan, self._history, self._progress = plan, history, progress
+        self.core: CoreConfig = plan.core(history.instruments, history.quoted)
+        compile_core(self.core, progress)
+        self._outputs: list[Records] = []
+        self._rows: list[npt.NDArray[np.float64]] = []
+        self._keep = 1 + history.rows // CURVE_POINTS_MAX
+        self.sequencer = plan.sequencer(self.core)
+        self.engine = Engine(self.core, self._take, threads=threads, on_rows=self._take_rows)
+        self._core_ns = 0
+        self._first_ns = 0
+
+    def _take(self, outputs: Records) -> None:
+        self._outputs.append(outputs.copy())
+
+    def _take_rows(self, rows: npt.NDArray[np.int64]) -> None:
+        rows = rows[:: self._keep]
+        times = self._times(rows[:, ROW_INPUT])
+        self._rows.append(np.stack([rows[:, ROW_INPUT], rows[:, ROW_SLOT], times, rows.view(np.float64)[:, CLOSE]]))
+
+    def _times(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return self._batch["ts_recv"][numbers - self._batch_first].astype(np.float64)
+
+    def run(self) -> Result:
+        """Play the history to its end."""
+        start = clock_ns()
+        total, done = self._history.rows, 0
+        for records in self._history.stream(self._plan.feed_latency_ns):
+            if not done:
+                self._first_ns = int(records["ts_recv"][0])
+            for sequenced in self.sequencer.push(records):
+                self._push(sequenced)
+            done += len(records)
+            if self._progress:
+                self._progress("ticks", done, max(total, done))
+        for sequenced in self.sequencer.finish():
+            self._push(sequenced)
+        seconds = (clock_ns() - start) / 1e9
+        self.engine.close()
+        return self._result(done, seconds)
+
+    def _push(self, sequenced: Records) -> None:
+        before = clock_ns()
+        self._batch, self._batch_first = sequenced, self.engine.input_number + 1
+        self.engine.push(sequenced)
+        self._core_ns += clock_ns() - before
+
+    def _result(self, ticks: int, seconds: float) -> Result:
+        engine, instruments = self.engine, self.core.instruments
+        outputs = np.concatenate(self._outputs) if self._outputs else np.zeros(0, OUTPUT)
+        book = book_of(instruments)
+        book.apply(outputs)
+        wrong = book.reconcile(ledger_of(engine))
+        if wrong:
+            raise TercelError(f"the ledger does not agree with the core: {'; '.join(wrong)}; this is a bug of ours")
+        rows = np.concatenate(self._rows, axis=1) if self._rows else np.zeros((4, 0))
+        marks = marks_of(engine)
+        parts = [(one, book.accounts[one.id], marks[one.id]) for one in instruments]
+        fills = outputs[outputs["kind"] == OUT_FILL]
+        curves = {
+            currency: equity_curve(instruments, fills, rows, [slot for slot, one in enumerate(instruments) if one.quote == currency])
+            for currency in self.core.currencies
+        }
+        by_currency = [
+            currency_result(currency, [part for part in parts if part[0].quote == currency], fills, curves[currency])
+            for currency in self.core.currencies
+        ]
+        return Result(
+            title=self._history.describe(), instruments=instruments, ticks=ticks, inputs=engine.input_number, bars=engine.rows_seen,
+            seconds=seconds, core_seconds=self._core_ns / 1e9, first_ns=self._first_ns, last_ns=engine.stamp, orders=engine.orders,
+            outputs=outputs, by_currency=by_currency, by_instrument=[instrument_result(*part) for part in parts],
+            reasons=engine.reasons(), dropped=engine.bar_counts(), state_hash=engine.state_hash(), equity=curves,
+        )  # fmt: skip
+
+
+def ledger_of(engine: Engine) -> dict[int, tuple[int, int, int]]:
+    """The core's (position, cash, fees) by instrument id."""
+    layout, account = engine.config.layout, engine.account
+    found = {}
+    for slot, one in enumerate(engine.config.instruments):
+        at = layout.section(H_LEDGER, LEDGER_WORDS, slot)
+        found[one.id] = (int(account[at + L_POSITION]), int(account[at + L_CASH]), int(account[at + L_FEES]))
+    return found
+
+
+def marks_of(engine: Engine) -> dict[int, float]:
+    """The last good mid by instrument id; 0.0 when there never was one."""
+    layout, reals = engine.config.layout, engine.account.view(np.float64)
+    return {one.id: float(reals[layout.section(H_QUOTES, QUOTE_WORDS, slot) + Q_MID]) for slot, one in enumerate(engine.config.instruments)}
+
+
+__all__: Sequence[str] = ["Backtest", "backtest", "ledger_of", "marks_of"]

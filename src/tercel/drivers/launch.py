@@ -1,0 +1,119 @@
+"""Starting a trader from a description: the feed it names, the plan it names, in a process of its own.
+
+`python -m tercel.drivers.launch SPEC.json` is that process; whoever starts it reads its lines: `phase …`, then `trading …`, then `stopped
+…`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from tercel.base.errors import TercelError
+from tercel.base.records import Records
+from tercel.drivers import settings
+from tercel.drivers.history import SIMULATED_START_NS, History, history
+from tercel.drivers.session import Plan
+from tercel.drivers.trader import Trader, TraderOptions, handle_signals
+from tercel.market.feeds.base import Feed, Pace, PacedFeed, skip_rows
+from tercel.market.feeds.simulator import Simulator
+
+SYNC = Literal["always", "interval", "never"]
+
+
+class FeedSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Which feed: the catalog replayed, or the simulator. `speed` 0 is as fast as it can."""
+
+    kind: Literal["replay", "simulator"]
+    names: tuple[str, ...] = ()
+    start: str | None = None
+    end: str | None = None
+    every: str | None = None
+    speed: float = 1.0
+    seed: int = 1
+    start_ns: int = SIMULATED_START_NS
+    fast_until_ns: int = 0  # what arrived before is due at once; the speed holds from there
+
+    @property
+    def pace(self) -> Pace:
+        """How fast it plays."""
+        return Pace(self.speed if self.speed > 0 else None)
+
+
+class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a trader process needs to know."""
+
+    account: str
+    feed: FeedSpec
+    settings: str | None = None  # path of a settings file
+    strategy: str | None = None
+    seconds: float | None = None
+    stop_when_done: bool = False
+    sync: SYNC = "always"
+
+
+class HistoryFeed(PacedFeed):
+    """History played as a feed: exactly the series a `History` has chosen, in the order a back-test sees them."""
+
+    def __init__(self, chosen: History, latency_ns: int, pace: Pace, fast_until_ns: int = 0) -> None:
+        super().__init__("replay", chosen.instruments, pace, fast_until_ns)
+        self._chosen, self._latency_ns = chosen, latency_ns
+
+    def _open(self, position: int) -> Iterator[Records]:
+        return skip_rows(self._chosen.stream(self._latency_ns), position)
+
+
+def make_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
+    """The feed, and which of its instruments are quoted (None: all). Raises `ConfigError`."""
+    if spec.kind == "simulator":
+        return Simulator(seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns), None
+    chosen = history(spec.names, spec.start, spec.end, every=spec.every)
+    return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns), chosen.quoted
+
+
+def make_trader(spec: RunSpec) -> Trader:
+    """The trader of a description, not started."""
+    plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy)
+    feed, quoted = make_feed(spec.feed, plan)
+    options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds)
+    return Trader(plan, feed, options, quoted)
+
+
+def say(word: str, text: str) -> None:
+    """One line to whoever started this process."""
+    sys.stdout.write(f"{word} {text}\n")
+    sys.stdout.flush()
+
+
+def run(spec: RunSpec) -> None:
+    """Start, trade, stop."""
+    trader = make_trader(spec)
+    handle_signals(trader)
+    recovered = trader.start(lambda name, done, total: say("phase", f"compiling {done}/{total} {name}"))
+    how = recovered.how if recovered.how == "new" else f"{recovered.how}, {recovered.replayed:,} inputs replayed {recovered.why}".rstrip()
+    say("trading", f"account {spec.account} ({how}), epoch {trader.epoch}, feed {trader.feed.name}{', HALTED' if trader.halted else ''}")
+    try:
+        trader.run()
+    finally:
+        trader.close()
+    say("stopped", trader.summary())
+
+
+def main() -> None:
+    """The trader process."""
+    if len(sys.argv) != 2:
+        sys.stderr.write("usage: python -m tercel.drivers.launch SPEC.json\n")
+        sys.exit(2)
+    try:
+        run(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=RunSpec))
+    except TercelError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The report of a back-test in the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from tercel.base.text import console, table
+from tercel.base.time import format_instant
+from tercel.drivers.result import meaning
+
+if TYPE_CHECKING:
+    from tercel.drivers.result import Result
+
+
+def show(result: Result, to: Console | None = None) -> None:
+    """Print the result for people."""
+    out = to or console()
+    out.print(f"\n[bold]Back-test[/bold]  {result.title}")
+    core = result.ticks / result.core_seconds if result.core_seconds else 0.0
+    out.print(
+        f"{result.ticks:,} ticks in {result.seconds:.2f} s = {result.ticks_per_second:,.0f} ticks/s "
+        f"(the core alone {core:,.0f} ticks/s), {result.bars:,} bars, "
+        f"{format_instant(result.first_ns, 0)} to {format_instant(result.last_ns, 0)}"
+    )
+    out.print(_money(result))
+    out.print(_instruments(result))
+    out.print(_reasons(result))
+    dropped = ", ".join(f"{count:,} {name}" for name, count in result.dropped.items())
+    out.print(f"Ticks that changed no bar: {dropped}.  State hash {result.state_hash}")
+
+
+def _money(result: Result) -> Table:
+    rows = [
+        (
+            one.currency,
+            *(f"{number:,.2f}" for number in (one.net, one.realised, one.open, -one.fees, -one.spread_cost, -one.drawdown, one.turnover)),
+        )
+        for one in result.by_currency
+    ]
+    return table("Profit and loss", ("currency", "net", "realised", "open", "fees", "spread paid", "max drawdown", "turnover"), rows)
+
+
+def _instruments(result: Result) -> Table:
+    rows = []
+    for one in result.by_instrument:
+        won = f"{one.wins / one.trades:.0%}" if one.trades else "-"
+        money = f"{one.net:,.2f} {one.currency}"
+        rows.append((one.name, f"{one.fills:,}", f"{one.trades:,}", won, money, f"{one.fees:,.2f}", f"{one.position:,.10g}"))
+    return table("Instruments", ("instrument", "fills", "trades", "won", "net", "fees", "position"), rows)
+
+
+def _reasons(result: Result) -> Table:
+    rows = [(reason, f"{count:,}", meaning(reason)) for reason, count in result.reasons.items()]
+    return table(f"{result.orders:,} orders sent; reasons for not trading", ("reason", "times", "meaning"), rows, left=(0, 2))

@@ -1,0 +1,73 @@
+"""What every driver does alike: from a feature set, a decision and instruments to an engine and a sequencer that belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from tercel.base.errors import ConfigError
+from tercel.base.kernel import compile_all
+from tercel.base.time import parse_duration
+from tercel.core.engine import kernels
+from tercel.core.sequencer import Sequencer
+from tercel.core.setup import CoreConfig
+from tercel.decision.rules import EmaCross
+from tercel.decision.strategy import Strategy
+from tercel.execution.venue import VenueModel
+from tercel.features.program import TIME_CLOCK
+from tercel.features.spec import FeatureSet, bars
+from tercel.market.instruments import Instrument
+from tercel.risk.limits import Limits
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to trade and how; the same plan drives back-test, paper and live.
+
+    `grace`: how long after a boundary a time bar still takes late ticks. `feed_latency`: modelled delay of recordings without arrival
+    times.
+    """
+
+    features: FeatureSet = field(default_factory=lambda: FeatureSet(bars("1m"), ()))
+    decide: EmaCross | Strategy | None = field(default_factory=EmaCross)
+    limits: Limits = field(default_factory=Limits)
+    venue: VenueModel = field(default_factory=VenueModel)
+    grace: str = "250ms"
+    feed_latency: str = "1ms"
+
+    @property
+    def feed_latency_ns(self) -> int:
+        """`feed_latency` in ns."""
+        return parse_duration(self.feed_latency)
+
+    @property
+    def complete_features(self) -> FeatureSet:
+        """The feature set with what the decision needs added."""
+        return self.features.with_features(self.decide.features) if self.decide is not None else self.features
+
+    def core(self, instruments: Sequence[Instrument], quoted: frozenset[str] | None = None) -> CoreConfig:
+        """The core's configuration for these instruments. Raises `ConfigError` when bars are asked of prices nobody delivers."""
+        clock = self.features.clock
+        silent = [one.name for one in instruments if quoted is not None and one.name not in quoted and clock.price != "trade"]
+        if silent:
+            raise ConfigError(
+                f'bars of price "{clock.price}" need quotes, and {", ".join(silent[:5])} {"has" if len(silent) == 1 else "have"} none; '
+                f'use price "trade", or leave them out'
+            )
+        return CoreConfig(self.complete_features.compile(), tuple(instruments), self.decide, self.limits, self.venue, quoted)
+
+    def sequencer(self, core: CoreConfig) -> Sequencer:
+        """A sequencer at its start that belongs to this core."""
+        clock = core.program.clock
+        interval_ns = int(clock.amount) if clock.kind == TIME_CLOCK else 0
+        return Sequencer(interval_ns=interval_ns, grace_ns=parse_duration(self.grace), day_roll=self.limits.day_roll)
+
+
+def compile_core(core: CoreConfig, progress: Progress | None = None) -> None:
+    """Compile, or load from the cache, all that the core will enter; seconds the first time, milliseconds later."""
+    from tercel.base.kernel import entry
+    from tercel.core.sequencer import sequence
+
+    compile_all([*kernels(core), entry(sequence)], progress)

@@ -1,0 +1,157 @@
+"""`tercel.toml`: read once, every key known, every value checked, then frozen. The words are those of the Python face."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import importlib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from tercel.base.errors import ConfigError
+from tercel.decision.rules import EmaCross
+from tercel.decision.strategy import Strategy
+from tercel.drivers.session import Plan
+from tercel.execution.venue import VenueModel
+from tercel.features import spec
+from tercel.risk.limits import Limits
+
+FILE_NAME: Final = "tercel.toml"
+_SECTIONS: Final[dict[str, type[Any]]] = {"rule": EmaCross, "risk": Limits, "venue": VenueModel}
+_BARS: Final = ("every", "price", "grace", "feed_latency")
+_TOP: Final = ("bars", "features", "strategy", *_SECTIONS)
+
+
+def load(path: Path | None = None, strategy: str | None = None) -> Plan:
+    """The plan of a settings file: the one given, else `tercel.toml` in the working folder, else the defaults.
+
+    `strategy` ("module:Class") overrides the file's. Raises `ConfigError` naming the file and the key.
+    """
+    if path is None and Path(FILE_NAME).is_file():
+        path = Path(FILE_NAME)
+    if path is None:
+        return parse({}, "defaults", strategy)
+    try:
+        table = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"settings: expected a file {path}, found none") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    return parse(table, str(path), strategy)
+
+
+def parse(table: Mapping[str, Any], where: str, strategy: str | None = None) -> Plan:
+    """The plan of a table of settings as TOML gives it."""
+    _known(table, _TOP, where, "")
+    bars = _section(table, "bars", where)
+    _known(bars, _BARS, where, "bars.")
+    clock = spec.bars(bars.get("every", "1m"), bars.get("price", "mid"))
+    features = tuple(feature(text, where) for text in _strings(table, "features", where))
+    made = {name: _make(kind, _section(table, name, where), where, name) for name, kind in _SECTIONS.items()}
+    wanted = strategy or table.get("strategy")
+    decide: EmaCross | Strategy = made["rule"] if wanted is None else load_strategy(str(wanted), where)
+    timing = {key: bars[key] for key in ("grace", "feed_latency") if key in bars}
+    return Plan(spec.FeatureSet(clock, features), decide, made["risk"], made["venue"], **timing)
+
+
+def feature(text: str, where: str = "features") -> spec.Feature:
+    """The feature of a short text such as "ema_20", "rsi_14", "spread". Raises `ConfigError`."""
+    makers = {"sma": spec.sma, "ema": spec.ema, "rsi": spec.rsi, "returns": spec.returns, "volatility": spec.volatility}
+    name, _, rows = text.partition("_")
+    if name in makers and rows.isdigit():
+        return makers[name](int(rows))
+    if text in ("spread", "mid"):
+        return spec.spread() if text == "spread" else spec.mid()
+    raise ConfigError(
+        f"{where}: features: expected texts such as 'ema_20', 'rsi_14', 'spread' ({', '.join(makers)}, spread, mid), found {text!r}"
+    )
+
+
+def load_strategy(target: str, where: str = "strategy") -> Strategy:
+    """An instance of the strategy class at "module:Class"; the working folder is importable. Raises `ConfigError`."""
+    import sys
+
+    module_name, _, class_name = target.partition(":")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"{where}: strategy: expected module:Class, such as my_desk:Cross, found {target!r} ({error})") from None
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise ConfigError(f"{where}: strategy: expected a class derived from tercel.Strategy, found {target!r}")
+    return found()
+
+
+def text_of(plan: Plan) -> str:
+    """The plan as resolved, JSON with sorted keys: what the journal keeps, and what the settings hash covers."""
+    decide = plan.decide
+    if isinstance(decide, Strategy):
+        shown: Any = {"strategy": f"{type(decide).__module__}:{type(decide).__qualname__}"}
+    else:
+        shown = dataclasses.asdict(decide) if decide is not None else None
+    table = {
+        "bars": {
+            "every": plan.features.clock.text,
+            "price": plan.features.clock.price,
+            "grace": plan.grace,
+            "feed_latency": plan.feed_latency,
+        },
+        "features": [one.name for one in plan.features.features],
+        "decide": shown,
+        "risk": dataclasses.asdict(plan.limits),
+        "venue": dataclasses.asdict(plan.venue),
+    }
+    return msgspec.json.encode(table, order="sorted").decode()
+
+
+def hash_of(plan: Plan) -> str:
+    """16 hex digits over the resolved plan."""
+    return hashlib.sha256(text_of(plan).encode()).hexdigest()[:16]
+
+
+def _known(table: Mapping[str, Any], names: tuple[str, ...], where: str, prefix: str) -> None:
+    for key in table:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, n=1)
+            hint = f"; did you mean {prefix}{near[0]}?" if near else f"; there are {', '.join(names)}"
+            raise ConfigError(f"{where}: {prefix}{key}: unknown setting{hint}")
+
+
+def _section(table: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+    section = table.get(name, {})
+    if not isinstance(section, Mapping):
+        raise ConfigError(f"{where}: {name}: expected a table [{name}], found {section!r}")
+    return section
+
+
+def _strings(table: Mapping[str, Any], name: str, where: str) -> list[str]:
+    values = table.get(name, [])
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ConfigError(f"{where}: {name}: expected a list of texts, found {values!r}")
+    return values
+
+
+def _make(kind: type[Any], section: Mapping[str, Any], where: str, name: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    _known(section, tuple(fields), where, f"{name}.")
+    for key, value in section.items():
+        _check_type(str(fields[key].type), value, f"{where}: {name}.{key}")
+    try:
+        return kind(**section)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _check_type(wanted: str, value: Any, what: str) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    table = isinstance(value, Mapping) and all(isinstance(one, int | float) and not isinstance(one, bool) for one in value.values())
+    fits = {"str": isinstance(value, str), "int": number and isinstance(value, int), "Per": number or table}.get(wanted, number)
+    if not fits:
+        kind = {"str": "a text", "int": "a whole number", "Per": "a number or a table of numbers"}.get(wanted, "a number")
+        raise ConfigError(f"{what}: expected {kind}, found {value!r}")

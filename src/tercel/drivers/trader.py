@@ -1,0 +1,314 @@
+"""The trader process: feed, sequencer, input log, core, journal, live view. One loop, nothing else in Python.
+
+What comes from outside in one turn: requests of operators, then market records. The inputs are in the log before the core sees them, the
+core's outputs are in the journal before anyone else does. Clocks are read here, feed histograms, and never reach the core.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tercel import __version__
+from tercel.base import codes, paths
+from tercel.base.kernel import CACHE
+from tercel.base.records import (
+    EPOCH,
+    HALT,
+    OUT_DENIED,
+    OUT_FILL,
+    OUT_INTENT,
+    REWARM,
+    Records,
+)
+from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, format_instant, wall_ns
+from tercel.core.engine import Engine
+from tercel.core.layout import H_ACCOUNT
+from tercel.core.sequencer import S_DECREASED, command
+from tercel.drivers.publisher import Publisher
+from tercel.drivers.recovery import Recovered, Recovery, save_snapshot, state_of
+from tercel.drivers.session import Plan, Progress, compile_core
+from tercel.drivers.settings import hash_of, text_of
+from tercel.journal import entries
+from tercel.journal.input_log import InputLog
+from tercel.journal.journal import Journal
+from tercel.journal.journal import Sync as JournalSync
+from tercel.market.feeds.base import Feed
+from tercel.observe.control import HALTED, REFUSED, RUNNING, ControlServer, Request
+from tercel.observe.live import LiveWriter
+from tercel.observe.stages import DECIDE, FEATURES, FEED, JOURNAL, LOG, PUBLISH, SEQUENCE, TOTAL
+from tercel.risk.kernels import K_HALTED
+
+POLL_LIMIT: Final = 1_024  # records taken per turn; what is due beyond that waits in the feed
+IDLE_NS_MAX: Final = 2 * NS_PER_MS  # longest sleep, so that a halt is seen at once
+PUBLISH_NS: Final = 50 * NS_PER_MS
+SNAPSHOT_NS: Final = 60 * NS_PER_S
+PARENT_CHECK_NS: Final = NS_PER_S
+
+
+@dataclass(frozen=True)
+class TraderOptions:
+    """How one trader runs. `sync` is the journal's durability; `stop_when_done` ends the loop at the end of a recording."""
+
+    account: str = "paper"
+    mode: str = "PAPER"
+    sync: JournalSync = "always"
+    stop_when_done: bool = False
+    seconds: float | None = None
+
+
+class Trader:
+    """One trader of one account. `start` recovers, `run` trades until it is told to stop, `close` leaves everything durable."""
+
+    def __init__(self, plan: Plan, feed: Feed, options: TraderOptions, quoted: frozenset[str] | None = None) -> None:
+        self.plan, self.feed, self.options = plan, feed, options
+        self.folder = paths.session_dir(options.account)
+        self.core = plan.core(feed.instruments, quoted)
+        self.sequencer = plan.sequencer(self.core)
+        self.epoch = 0
+        self.stopping = False
+        self.recovered: Recovered | None = None
+        self._outputs: list[Records] = []
+        self._counts = {OUT_INTENT: 0, OUT_FILL: 0, OUT_DENIED: 0}
+        self._parent = os.getppid()
+        self._saver: threading.Thread | None = None
+        self._safe = 0
+
+    def start(self, progress: Progress | None = None) -> Recovered:
+        """Take the account's lock, compile, recover, raise the epoch durably. Raises `ConfigError` when another trader has the account."""
+        self.control = ControlServer(paths.run_dir(self.options.account))
+        compile_core(self.core, progress)
+        self.engine = Engine(self.core, self._take, on_rows=self._take_rows)
+        self._publisher: Publisher | None = None
+        self.log, self.journal = InputLog(self.folder / "inputs"), Journal(self.folder / "journal", sync=self.options.sync)
+        self.log.open()
+        self.journal.open()
+        self.layout_hash = f"{self.engine.layout_hash}-{hash_of(self.plan)}-{CACHE.name}"
+        recovery = Recovery(self.folder, self.engine, self.sequencer, self.log, self.journal, self.layout_hash)
+        self._outputs = recovery.made
+        self.recovered = recovery.run(snapshot_allowed=not self._has_python_strategy)
+        self._outputs = []
+        self._open_session(self.recovered)
+        self.feed.seek(self.sequencer.market_inputs)
+        self._open_view()
+        self._first_commands()
+        gc.collect()
+        gc.freeze()
+        return self.recovered
+
+    @property
+    def _has_python_strategy(self) -> bool:
+        from tercel.decision.strategy import Strategy
+
+        return isinstance(self.plan.decide, Strategy)
+
+    def _open_session(self, recovered: Recovered) -> None:
+        self.epoch = recovered.epoch + 1
+        session = entries.Session(
+            account=self.options.account, epoch=self.epoch, mode=self.options.mode, started_ns=wall_ns(), settings_hash=hash_of(self.plan),
+            layout_hash=self.layout_hash, program_hash=self.core.program.hash, tercel_version=__version__,
+        )  # fmt: skip
+        for payload in (session, entries.Config(text_of(self.plan))):
+            self._note(payload)
+        if recovered.how != "new":
+            self._note(entries.Note(recovered.how, f"{recovered.replayed} inputs replayed. {recovered.why}".strip()))
+        self.journal.commit()
+        self.journal.sync()  # the epoch is the fencing token: durable before anything is sent under it
+
+    def _note(self, payload: entries.Payload) -> None:
+        kind, encoded = entries.encode(payload)
+        self.journal.append(kind, self.engine.input_number, encoded)
+
+    def _open_view(self) -> None:
+        view = LiveWriter.create(
+            paths.run_dir(self.options.account) / "live.map", Publisher.instruments(self.core), mode=self.options.mode,
+            reason_names=codes.NAMES, account=self.options.account, feed=self.feed.name, candle_ns=Publisher.candle_ns(self.core),
+        )  # fmt: skip
+        self.view = view
+        self._publisher = Publisher(view, self.engine, self.sequencer)
+        self._histograms = view.histograms
+
+    def _first_commands(self) -> None:
+        self._apply(command(EPOCH, 0, self.epoch))
+        if self.recovered is not None and self.recovered.how == "rewarmed":
+            self._apply(command(REWARM, 0, self.core.program.memory_rows))
+        if self.control.killed and not self.halted:
+            self._apply(command(HALT, 0))
+
+    @property
+    def halted(self) -> bool:
+        """Whether the core refuses every order."""
+        return bool(self.engine.account[self.engine.account[H_ACCOUNT] + K_HALTED])
+
+    def _take(self, outputs: Records) -> None:
+        self._outputs.append(outputs.copy())
+
+    def _take_rows(self, rows: npt.NDArray[np.int64]) -> None:
+        if self._publisher is not None:
+            self._publisher.rows(rows)
+
+    def run(self) -> None:
+        """Trade until `stop`, the end of `seconds`, or the end of the feed when asked. Every wait in here is at most 2 ms."""
+        started = clock_ns()
+        deadline = started + int(self.options.seconds * NS_PER_S) if self.options.seconds is not None else None
+        self._published = self._snapshot_at = self._checked = started
+        finished = False
+        while not self.stopping:
+            now = clock_ns()
+            if deadline is not None and now >= deadline:
+                break
+            busy = self._turn(now)
+            if not busy and not finished and self.feed.done:
+                finished = True
+                for part in self.sequencer.finish():
+                    self._core(part, clock_ns())
+                if self.options.stop_when_done:
+                    break
+            self._housekeeping(clock_ns(), "done" if finished else "trading")
+            if not busy:
+                self._rest()
+
+    def _turn(self, turn_started: int) -> bool:
+        for request in self.control.poll():
+            self._obey(request)
+        if self.control.killed and not self.halted:
+            self._apply(command(HALT, 0))
+        records = self.feed.poll(wall_ns(), POLL_LIMIT)
+        if not len(records):
+            return False
+        polled = clock_ns()
+        self._histograms[FEED].record(polled - turn_started)
+        assert self._publisher is not None
+        self._publisher.seen(records, wall_ns())
+        self._apply(records, polled)
+        return True
+
+    def _apply(self, records: Records, started: int | None = None) -> None:
+        """Sequence records and push them through everything. `started` times them."""
+        at = started if started is not None else clock_ns()
+        for part in self.sequencer.push(records):
+            sequenced = clock_ns()
+            if started is not None:
+                self._histograms[SEQUENCE].record(sequenced - at)
+            self._core(part, sequenced, started)
+            at = clock_ns()
+
+    def _core(self, part: Records, at: int, started: int | None = None) -> None:
+        self.log.append(part)
+        logged = clock_ns()
+        first = self.engine.load(part)
+        if first:
+            memory, rows = self.engine.market_phase(first, len(part))
+            featured = clock_ns()
+            self.engine.account_phase(first, len(part), memory, rows)
+        else:
+            featured = logged
+            self.engine.push(part)
+        decided = clock_ns()
+        if started is not None:
+            self._histograms[LOG].record(logged - at)
+            self._histograms[FEATURES].record(featured - logged)
+            self._histograms[DECIDE].record(decided - featured)
+            self._histograms[TOTAL].record(decided - started)
+        if self._outputs:
+            self._keep_outputs(decided)
+
+    def _keep_outputs(self, at: int) -> None:
+        """The journal first, then the eyes."""
+        for outputs in self._outputs:
+            self.journal.append(entries.OUTPUTS, int(outputs["input"][-1]), entries.encode_outputs(outputs))
+        self.journal.commit()
+        self._histograms[JOURNAL].record(clock_ns() - at)
+        assert self._publisher is not None
+        for outputs in self._outputs:
+            self._publisher.outputs(outputs)
+            for kind in self._counts:
+                self._counts[kind] += int(np.count_nonzero(outputs["kind"] == kind))
+        self._outputs.clear()
+
+    def _obey(self, request: Request) -> None:
+        self._note(entries.Command(request.command, request.who, request.why))
+        self.journal.commit()
+        self._apply(command(request.command, 0))
+        wanted = HALTED if request.command == HALT else RUNNING
+        state = HALTED if self.halted else RUNNING
+        self.control.acknowledge(request, self.engine.input_number, state if state == wanted else REFUSED)
+        self._publish("trading")
+
+    def _housekeeping(self, now: int, state: str) -> None:
+        if now - self._published >= PUBLISH_NS:
+            self._published = now
+            self._publish(state)
+            self._histograms[PUBLISH].record(clock_ns() - now)
+            self.journal.commit()
+        if now - self._snapshot_at >= SNAPSHOT_NS:
+            self._snapshot_at = now
+            self.snapshot()
+        if now - self._checked >= PARENT_CHECK_NS:
+            self._checked = now
+            if os.getppid() != self._parent:
+                self.stopping = True  # whoever started this trader is gone; nobody would see it trade
+
+    def _publish(self, state: str) -> None:
+        assert self._publisher is not None
+        rewarmed = self.recovered is not None and self.recovered.how == "rewarmed"
+        self._publisher.publish(state, self.halted, rewarmed, self._counts, int(self.sequencer.state[S_DECREASED]))
+
+    def _rest(self) -> None:
+        now = wall_ns()
+        due = self.feed.next_due_ns(now)
+        wait = IDLE_NS_MAX if due is None else min(IDLE_NS_MAX, due - now)
+        if wait > 0:
+            time.sleep(wait / NS_PER_S)
+
+    def snapshot(self) -> None:
+        """Copy the state here, store it on a thread of its own; the log may then drop what lies before the snapshot stored last time."""
+        if self._saver is not None:
+            self._saver.join()
+        state = state_of(self.engine, self.sequencer)
+        self._saver = threading.Thread(target=save_snapshot, args=(self.folder, state, self.layout_hash), name="snapshot")
+        self._saver.start()
+        self.log.allow_trim(self._safe)
+        self._safe = state.input_number + 1
+
+    def stop(self, number: int = 0, _frame: FrameType | None = None) -> None:
+        """End `run` after the current turn; fits a signal handler."""
+        self.stopping = True
+
+    def close(self) -> None:
+        """Publish, store and release; the account can be started again from here."""
+        self._publish("stopped")
+        self._note(entries.Hash(self.engine.input_number, self.engine.state_hash()))
+        self.journal.commit()
+        self.log.sync()
+        self.snapshot()
+        if self._saver is not None:
+            self._saver.join()
+        self.journal.close()
+        self.log.close()
+        self.engine.close()
+        self.control.close()
+
+    def summary(self) -> str:
+        """One line for people."""
+        return (
+            f"{self.engine.input_number:,} inputs to {format_instant(self.engine.stamp, 0)}, "
+            f"{self.engine.orders:,} orders, {self.engine.fills:,} fills, "
+            f"state {self.engine.state_hash()}"
+        )
+
+
+def handle_signals(trader: Trader, numbers: Sequence[int] = (signal.SIGTERM, signal.SIGINT)) -> None:
+    """Let these signals end the trader in order."""
+    for number in numbers:
+        signal.signal(number, trader.stop)

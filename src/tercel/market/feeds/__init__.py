@@ -1,0 +1,5 @@
+"""feeds owns where market records come from, one face for all: recorded history, a simulated market, later live venues.
+
+A feed never reads a clock (the caller passes `now_ns`), never sorts across feeds, never knows a strategy or an order.
+Start in `base` (the face and the pacing), then `merge` (several partitions into one order), `replay` and `simulator`.
+"""

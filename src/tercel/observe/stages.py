@@ -1,0 +1,32 @@
+"""The stages of the trader's loop, in order, with their budgets. Histogram, panel and chapter of a stage bear the same word."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """One stage; a duration above `budget_us` is a breach. The goal is for the 99th percentile."""
+
+    name: str
+    what: str
+    budget_us: float  # our goal, microseconds
+    asked_ms: float | None  # the least that is asked of us, milliseconds; None where nothing is
+
+
+STAGES: Final = (
+    Stage("feed", "bytes read to ticks in memory", 50.0, 10.0),
+    Stage("sequence", "number and arrival stamp of every input", 5.0, 20.0),
+    Stage("log", "inputs appended to the input log", 20.0, None),
+    Stage("features", "bars, indicators and model", 5.0, 75.0),
+    Stage("decide", "signal, size, risk checks, orders", 10.0, 30.0),
+    Stage("journal", "intents made durable before they are sent", 1000.0, None),
+    Stage("publish", "live view written", 50.0, None),
+    Stage("total", "tick in memory to order in memory", 15.0, 200.0),
+)
+"""Asked: collection 10 ms; processing 20; features 25 and inference 50; decision 20 and risk 10; 200 for a whole event."""
+
+STAGE_NAMES: Final = tuple(stage.name for stage in STAGES)
+FEED, SEQUENCE, LOG, FEATURES, DECIDE, JOURNAL, PUBLISH, TOTAL = range(len(STAGES))

@@ -1,0 +1,79 @@
+"""The command line: verbs found by name, errors for people, nothing loaded that is not needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from tercel import __version__
+from tercel.base.errors import NotRunning
+from tercel.cli import main
+
+
+def tercel(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a new interpreter."""
+    return subprocess.run([sys.executable, "-m", "tercel.cli.main", *words], capture_output=True, text=True, timeout=60)
+
+
+def test_help_lists_every_verb_and_loads_none() -> None:
+    """`tercel --help` shows each verb with its line without importing a verb or a heavy library."""
+    code = "import sys; from tercel.cli import main; main.run(['--help']); print('loaded', *sys.modules)"
+    text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    overview, _, loaded = text.partition("loaded ")
+    flat = " ".join(overview.replace("│", " ").split())
+    for name, verb in main.VERBS.items():
+        assert f"{name} {verb.line}" in flat
+        assert verb.target.partition(":")[0] not in loaded.split()
+    assert not {"numpy", "numba", "pyarrow", "starlette", "granian", "asyncio"} & set(loaded.split())
+
+
+@pytest.mark.parametrize("verb", main.VERBS)
+def test_every_verb_has_its_file(verb: str) -> None:
+    """A verb that the overview shows can be run: its file exists and its own help is answered."""
+    assert find_spec(main.VERBS[verb].target.partition(":")[0]) is not None
+    assert main.run([verb, "--help"]) == 0
+
+
+def test_version_is_printed() -> None:
+    """`tercel --version` prints the name and the version."""
+    answer = tercel("--version")
+    assert (answer.returncode, answer.stdout) == (0, f"tercel {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["statsu"], "error: tercel: there is no verb 'statsu'; did you mean 'status'?"),
+        (["xyzzy"], "error: tercel: there is no verb 'xyzzy'; the verbs are demo, "),
+        (["doctor", "--jsn"], "error: Unknown option: --jsn. Did you mean --json?"),
+        (["--verbos"], "error: tercel: there is no option '--verbos'; did you mean '--version'?"),
+    ],
+)
+def test_a_wrong_word_is_answered_in_one_line(words: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt verb or option ends with status 2 and one line on stderr that names the nearest right one."""
+    assert main.run(words) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(said)
+    assert output.err.count("\n") == 1
+
+
+def test_our_errors_show_no_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """An error raised for the user is printed as a line, and its class gives the exit status."""
+
+    def absent(*_: object, **__: object) -> None:
+        raise NotRunning("status: no trader runs for account 'main'; start one with tercel run")
+
+    monkeypatch.setattr("tercel.cli.doctor.examine", absent)
+    assert main.run(["doctor"]) == NotRunning.exit_code
+    assert capsys.readouterr().err == "error: status: no trader runs for account 'main'; start one with tercel run\n"
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    """A reader that goes away early, such as `head`, causes no traceback."""
+    code = "import os, sys; os.close(1); os.dup2(os.pipe()[1], 1); from tercel.cli import main; sys.exit(main.run(['doctor']))"
+    answer = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert "Traceback" not in answer.stderr
