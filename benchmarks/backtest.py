@@ -1,4 +1,4 @@
-"""ticks/s of a back-test with orders, beside nautilus_trader and backtesting.py on the same quotes and the same rule."""
+"""ticks/s of a back-test with orders, beside nautilus_trader, vectorbt and backtesting.py on the same quotes and rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from benchmarks.rule import NAUTILUS, TERCEL, Fill, Rule, judged
 
 ROWS_QUICK = 50_000
 REPEATS = 3
-PEERS = ("backtesting_py", "vectorbt", "nautilus")  # the last one is the headline's
+PEERS = {"backtesting_py": "backtesting.py", "vectorbt": "vectorbt", "nautilus": "nautilus_trader"}
+HEADLINE = "nautilus"
 
 LEAVES_OUT = [
     "timed is the run: for Tercel from mapped files, for the peers from objects in memory; building engines and reports is not",
@@ -29,7 +30,7 @@ LEAVES_OUT = [
 
 
 def measure(options: Options) -> list[Figure]:
-    """`backtest.backtesting_py`, and as headline `backtest` beside nautilus_trader."""
+    """`backtest.backtesting_py`, `backtest.vectorbt`, and as headline `backtest` beside nautilus_trader."""
     quotes = data.quotes(options.rows_max or (ROWS_QUICK if options.quick else None))
     rule = Rule()
     with data.saved(quotes.rows) as path:
@@ -66,6 +67,6 @@ def beside(peer: str, sides: Mapping[str, Side], quotes: data.Quotes, table: lis
     """The figure beside one peer."""
     rate = {entry["engine"]: entry["ticks_per_s"] for entry in table}
     return figure(
-        "backtest" if peer == PEERS[-1] else f"backtest.{peer}", rate[OURS], rate.get(peer), unit="ticks/s", better="higher", peer=peer,
+        "backtest" if peer == HEADLINE else f"backtest.{peer}", rate[OURS], rate.get(peer), unit="ticks/s", better="higher", peer=PEERS[peer],
         source=quotes.name, rows=len(quotes.rows), sides=sides, table=table, leaves_out=LEAVES_OUT, result_hash=sides[OURS].first("hash"),
     )  # fmt: skip

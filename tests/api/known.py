@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from tests.observe.views import PAIRS, remove_view
 
 from tercel.base.codes import NAMES, NO_SIGNAL, POSITION
 from tercel.base.paths import run_dir
@@ -23,7 +24,6 @@ from tercel.base.time import NS_PER_MIN, wall_ns
 from tercel.observe.control import HALTED, RUNNING, ControlServer
 from tercel.observe.live import LiveWriter
 from tercel.observe.stages import TOTAL
-from tests.observe.views import PAIRS, remove_view
 
 ACCOUNT = "known"
 BIDS, ASKS = (1.08412, 156.214), (1.08424, 156.226)
@@ -44,10 +44,8 @@ def trades(time_ns: int) -> Records:
     return np.concatenate([
         output(kind=OUT_SIGNAL, side=1, score=0.25, confidence=0.61, mid=1.08418, input=4, **common),
         output(kind=OUT_INTENT, side=1, order=1, size=3000, state=3, input=5, **common),
-        output(kind=OUT_FILL, side=1, order=1, price=108424, size=1000, filled=1000, state=6, execution=1, fee_micros=20_000, input=6, position=1000,
-               **common),
-        output(kind=OUT_FILL, side=1, order=1, price=108430, size=2000, filled=3000, state=9, execution=2, fee_micros=40_000, input=7, position=3000,
-               **common),
+        output(kind=OUT_FILL, side=1, order=1, price=108424, size=1000, filled=1000, state=6, execution=1, fee_micros=20_000, **common),
+        output(kind=OUT_FILL, side=1, order=1, price=108430, size=2000, filled=3000, state=9, execution=2, fee_micros=40_000, **common),
         output(kind=OUT_INTENT, side=-1, order=2, price=108500, size=1000, state=3, input=8, **common),
         output(kind=OUT_DENIED, side=1, code=POSITION, size=5000, input=9, **common),
     ])  # fmt: skip
@@ -140,7 +138,9 @@ class DeskProcess:
                 assert time.monotonic() < give_up, "the desk does not answer"
                 time.sleep(0.02)
 
-    def ask(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> tuple[int, http.client.HTTPMessage, bytes]:
+    def ask(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """(status, headers, body) of one request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
@@ -161,7 +161,7 @@ class DeskProcess:
         return status, msgspec.json.decode(data) if data.startswith(b"{") else data.decode()
 
     def close(self) -> None:
-        """Stop it as the system would."""
+        """Stop it as the system would; once is enough."""
         self.process.terminate()
         self.process.wait(10)
         assert self.process.stderr is not None

@@ -7,13 +7,14 @@ import time
 
 import msgspec
 import pytest
+from tests.api.known import ACCOUNT, ASKS, BIDS, DeskProcess, KnownTrader
 
+from tercel.api import desk as desk_module
 from tercel.api.desk import free_port
 from tercel.base.errors import ConfigError
 from tercel.base.paths import run_dir
 from tercel.base.records import HALT, RESUME
 from tercel.base.time import NS_PER_MS
-from tests.api.known import ACCOUNT, ASKS, BIDS, DeskProcess, KnownTrader
 
 
 def test_it_shows_what_the_live_view_holds(trader: KnownTrader, desk: DeskProcess) -> None:
@@ -156,19 +157,13 @@ def test_its_address_is_said_and_written(desk: DeskProcess) -> None:
     assert desk.url in desk.said
 
 
-def test_a_taken_port_is_not_used(desk: DeskProcess) -> None:
-    """The next free port is taken, and when 20 are taken the operator is told."""
-    assert free_port(desk.port) > desk.port
-    held = []
-    try:
-        first = 41_870
-        for port in range(first, first + 20):
-            taken = socket.socket()
-            taken.bind(("127.0.0.1", port))
-            taken.listen()
-            held.append(taken)
-        with pytest.raises(ConfigError, match="41870 to 41889"):
-            free_port(first)
-    finally:
-        for taken in held:
-            taken.close()
+def test_a_taken_port_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next free port is taken, and when all that may be tried are taken the operator is told."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert port < free_port(port) < port + desk_module.PORTS_TRIED_MAX
+        monkeypatch.setattr(desk_module, "PORTS_TRIED_MAX", 1)
+        with pytest.raises(ConfigError, match=f"{port} to {port}"):
+            free_port(port)

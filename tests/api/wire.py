@@ -1,4 +1,4 @@
-"""A WebSocket client of forty lines over a plain socket, so that a test can stop reading, stop answering and send what a browser would not."""
+"""A small WebSocket client over a plain socket: it can stop reading, stop answering and send what a browser would not."""
 
 from __future__ import annotations
 
@@ -53,7 +53,16 @@ class Wire:
         """Send a text frame, masked as a client must."""
         data, mask = text.encode(), b"\x01\x02\x03\x04"
         masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(data))
-        self.socket.sendall(bytes([0x81]) + (bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + struct.pack(">H", len(data))) + mask + masked)
+        assert len(data) < 126, "longer than any answer"
+        self.socket.sendall(bytes([0x81, 0x80 | len(data)]) + mask + masked)
+
+    def until_closed(self, answer: bool = True) -> str:
+        """Read messages until the desk closes the connection; the code it gives."""
+        while True:
+            try:
+                self.message(answer)
+            except ConnectionError as error:
+                return str(error)
 
     def close(self) -> None:
         """Drop the connection without a word."""

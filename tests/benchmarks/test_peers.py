@@ -81,10 +81,11 @@ def test_nautilus_fills_as_the_judge_says() -> None:
 
 @pytest.mark.peers
 @pytest.mark.timeout(1_500)
-def test_backtesting_py_trades() -> None:
-    """Its trades are the judge's flips but for the one it cannot close at the end."""
+@pytest.mark.parametrize("name", ["backtesting_py", "vectorbt"])
+def test_other_engines_trade_the_same_flips(name: str) -> None:
+    """They trade as often as the judge, but for a last trade that is still open at the end."""
     walk, rule = data.random_walk(3_000), Rule()
-    with data.saved(walk.rows) as path, Peer("backtesting_py", "backtest", {"input": str(path), "rows": 3_000, **rule._asdict()}) as peer:
+    with data.saved(walk.rows) as path, Peer(name, "backtest", {"input": str(path), "rows": 3_000, **rule._asdict()}) as peer:
         answer = peer.repeat()
     assert abs(answer["trades"] - len(judged(rule, walk.rows, NAUTILUS))) <= 1
 

@@ -114,7 +114,9 @@ def test_a_damaged_partition_is_named_and_repaired_by_its_source(home: Path, tmp
     assert "date=2014-05-02" in result.damage[0]
     report = take(source)
     assert report.files[0].series[0].partitions_rebuilt == ["2014-05-02"]
-    assert {name: content for name, (content, _) in picture(catalog.root).items()} == {name: content for name, (content, _) in before.items()}
+    assert {name: content for name, (content, _) in picture(catalog.root).items()} == {
+        name: content for name, (content, _) in before.items()
+    }
     assert check(catalog, catalog.datasets())[0].damage == []
 
 

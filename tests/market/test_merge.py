@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,11 @@ ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3)), max_size=40)
 
 def records(pairs: list[tuple[int, int]]) -> Records:
     """Quotes from (time, price) pairs, sorted by time."""
-    return merge.in_order([quotes([START_NS + time for time, _ in pairs], [float(price) for _, price in pairs])]) if pairs else np.empty(0, TICK)
+    return (
+        merge.in_order([quotes([START_NS + time for time, _ in pairs], [float(price) for _, price in pairs])])
+        if pairs
+        else np.empty(0, TICK)
+    )
 
 
 def counted(rows: Records) -> Counter[bytes]:
@@ -63,7 +68,7 @@ def test_slices_are_a_stable_merge(parts: list[list[tuple[int, int]]], rows_max:
     whole = merge.in_order(arrays)
     assert np.array_equal(np.concatenate([*cut, np.empty(0, TICK)]).view(np.int64), whole.view(np.int64))
     ends = [(rows["ts_event"][0], rows["ts_event"][-1]) for rows in cut]
-    assert all(before[1] < after[0] for before, after in zip(ends, ends[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in pairwise(ends))
 
 
 @pytest.mark.parametrize("buffer_bytes", [1_000, 20_000, 10_000_000])
@@ -73,7 +78,7 @@ def test_the_memory_bound_changes_no_bit(home: Path, tmp_path: Path, buffer_byte
     times = START_NS + chance.integers(0, 3 * NS_PER_DAY, 3_000) // NS_PER_H * NS_PER_H
     rows = quotes(times.tolist(), np.arange(1.0, 3_001.0).tolist())
     with Writer(paths.catalog_dir(), buffer_bytes) as writer:
-        writer.define(definition("EURUSD", "oanda") or pytest.fail())
+        writer.define(definition("EURUSD", "oanda") or pytest.fail("EURUSD is built in"))
         for part in np.array_split(rows, 30):
             writer.add(KEY, part)
         (sealed,) = writer.seal()

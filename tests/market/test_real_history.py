@@ -57,7 +57,9 @@ def test_oddities_are_counted_as_documented(imported: ImportReport) -> None:
     audusd = series(imported, "fx_truefx_histdata_tick", "AUDUSD@truefx-histdata").counts
     assert (audusd.locked, audusd.same_time) == (3_498, 179)
     assert series(imported, "equity_venue_tick_201310", "BAC@us").counts.one_sided == 476_855
-    absent = {name: series(imported, f"crypto_bitfinex_1m_{name}", f"{name}@bitfinex", "bar").counts.bars_absent for name in ("BTCUSD", "LTCUSD")}
+    absent = {
+        name: series(imported, f"crypto_bitfinex_1m_{name}", f"{name}@bitfinex", "bar").counts.bars_absent for name in ("BTCUSD", "LTCUSD")
+    }
     assert absent == {"BTCUSD": 859, "LTCUSD": 1_744}
     assert all("ids do not follow" not in note for one in imported.files for note in one.notes)
 
@@ -65,7 +67,11 @@ def test_oddities_are_counted_as_documented(imported: ImportReport) -> None:
 def test_two_venues_do_not_mix(imported: ImportReport) -> None:
     """EURUSD of OANDA and of FXCM on the same days stay apart, and a bare EURUSD is refused with the list."""
     catalog = Catalog()
-    assert {data.rows for data in catalog.datasets() if data.kind == "quote" and data.dates[:1] == ("2014-05-01",)} == {321_559, 675_401, 752_404}
+    assert {data.rows for data in catalog.datasets() if data.kind == "quote" and data.dates[:1] == ("2014-05-01",)} == {
+        321_559,
+        675_401,
+        752_404,
+    }
     with pytest.raises(ConfigError, match="EURUSD@fxcm, EURUSD@histdata, EURUSD@oanda"):
         catalog.resolve("EURUSD")
     assert catalog.resolve("SPY").name == "SPY@us"
@@ -80,7 +86,9 @@ def test_two_venues_do_not_mix(imported: ImportReport) -> None:
         ("quotes/crypto_binance_bbo", "BTCUSDT@binance", "BTCUSDT", "update_id"),
     ],
 )
-def test_quotes_come_back_bit_for_bit(imported: ImportReport, data_dir: Path, file: str, name: str, symbol: str, reference: str | None) -> None:
+def test_quotes_come_back_bit_for_bit(
+    imported: ImportReport, data_dir: Path, file: str, name: str, symbol: str, reference: str | None
+) -> None:
     """Records hold the bits of the source's quotes in the source's order, and null as NaN."""
     table = pq.read_table(data_dir / f"{file}.parquet")
     table = table.filter(pc.equal(table["symbol"], symbol))

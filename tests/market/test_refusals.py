@@ -241,7 +241,9 @@ def mutate(data: bytes, edits: list[tuple[int, str, bytes]]) -> bytes:
     return data
 
 
-EDITS = st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from(["over", "put", "cut"]), st.binary(min_size=1, max_size=6)), min_size=1, max_size=4)
+EDITS = st.lists(
+    st.tuples(st.integers(0, 3_000), st.sampled_from(["over", "put", "cut"]), st.binary(min_size=1, max_size=6)), min_size=1, max_size=4
+)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -131,5 +131,9 @@ def test_blocks_give_every_line_once_with_its_number(tmp_path: Path) -> None:
     lines = [f"{'x' * (index % 17)}{index}" for index in range(500)]
     path = text(tmp_path / "lines.txt", *lines)
     for size in (64, 100, 997, 1 << 20):
-        seen = [(block.first_row + place, line) for block in blocks(path, 1, size) for place, line in enumerate(block.data.decode().splitlines())]
+        seen = [
+            (block.first_row + place, line)
+            for block in blocks(path, 1, size)
+            for place, line in enumerate(block.data.decode().splitlines())
+        ]
         assert seen == [(index + 1, line) for index, line in enumerate(lines)][1:], size

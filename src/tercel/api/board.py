@@ -59,7 +59,7 @@ class Board:
         self._journal = JournalReader(self.journal_folder)
         self._from_ring = 0
         self._started_ns = 0
-        self._reset_at = self.version + 1
+        self._reset_at = self.version  # a client that saw an earlier one needs everything
         self._items.clear()
         self._snapshots.clear()
         self._events_sent = 0

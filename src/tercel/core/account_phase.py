@@ -626,7 +626,7 @@ def apply_input(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, T: I, TF: F) -> i64:
             return fault
     q = A[H_QUOTES] + slot * QUOTE_WORDS
     if take_quote(A, AF, q, T, TF, t, stamp, A[H_TICKS]) == 1 and A[e + E_OPEN] > 0:
-        refill(A, AF, e, q, A[H_LEDGER] + slot * LEDGER_WORDS)
+        refill(A, AF, e, q)
         return venue_slot(A, AF, C, W, WF, LIFE, slot, stamp)
     return 0
 

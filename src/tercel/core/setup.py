@@ -135,13 +135,12 @@ def _instrument(
     state[a + ledger.L_MUL], state[a + ledger.L_DIV] = value_ratio(instrument)
     state[a + ledger.L_CURRENCY] = config.currencies.index(instrument.quote)
     reals[a + ledger.L_PRICE_SCALE] = 10.0**instrument.price_decimals
-    reals[a + ledger.L_SIZE_SCALE] = 10.0**instrument.size_decimals
     state[a + ledger.L_PRICE_STEP] = instrument.price_increment
     state[a + ledger.L_SIZE_STEP] = instrument.size_increment
     state[a + ledger.L_SIZE_MIN] = instrument.size_min
-    state[a + ledger.L_LOT] = instrument.lot
 
     e = layout.section(H_EXECUTION, execution.EXECUTION_WORDS, slot)
+    reals[e + execution.E_SIZE_SCALE] = 10.0**instrument.size_decimals * instrument.size_unit
     state[e + execution.E_LATENCY] = venue.latency_ns
     state[e + execution.E_TAKER] = round(per(venue.taker_fee, (*names, *asset), "venue.taker_fee") * execution.RATE_UNIT)
     state[e + execution.E_MAKER] = round(per(venue.maker_fee, (*names, *asset), "venue.maker_fee") * execution.RATE_UNIT)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from tercel.base.exact import OVERFLOW_MARK, multiply_divide, to_units
 from tercel.base.kernel import F, I, i64, kernel
 from tercel.execution.lifecycle import ACCEPTED, EVENTS, PARTIALLY_FILLED, PENDING_CANCEL
-from tercel.ledger.kernels import L_PRICE_SCALE, L_SIZE_SCALE, L_SIZE_STEP
+from tercel.ledger.kernels import L_PRICE_SCALE, L_SIZE_STEP
 from tercel.market.kernels import Q_ASK, Q_ASK_SIZE, Q_BID, Q_BID_SIZE, Q_STATE, Q_TICK, QUOTE_GOOD
 
 # Words of one order; state 0 is a free place.
@@ -22,7 +22,7 @@ MARKET, LIMIT = 0, 1
 GOOD_TILL_CANCEL, IMMEDIATE = 0, 1
 
 # Words of one instrument's venue model.
-E_OPEN, E_LATENCY, E_TAKER, E_MAKER, E_LIQUIDITY, E_LEFT_BID, E_LEFT_ASK = 0, 1, 2, 3, 4, 5, 6
+E_OPEN, E_LATENCY, E_TAKER, E_MAKER, E_LIQUIDITY, E_LEFT_BID, E_LEFT_ASK, E_SIZE_SCALE = 0, 1, 2, 3, 4, 5, 6, 7
 EXECUTION_WORDS = 8
 RATE_UNIT = 1_000_000_000  # fee rates are integers in 10**-9 of the value
 
@@ -37,11 +37,11 @@ def life_step(A: I, LIFE: I, o: i64, event: i64) -> i64:
 
 
 @kernel
-def refill(A: I, AF: F, e: i64, q: i64, l: i64) -> None:
+def refill(A: I, AF: F, e: i64, q: i64) -> None:
     """A new quote offers its sizes anew."""
     bid_size = AF[q + Q_BID_SIZE]
     ask_size = AF[q + Q_ASK_SIZE]
-    scale = AF[l + L_SIZE_SCALE]
+    scale = AF[e + E_SIZE_SCALE]
     A[e + E_LEFT_BID] = to_units(bid_size, scale, -1) if bid_size == bid_size else A[e + E_LIQUIDITY]
     A[e + E_LEFT_ASK] = to_units(ask_size, scale, -1) if ask_size == ask_size else A[e + E_LIQUIDITY]
 

@@ -11,8 +11,8 @@ from tercel.base.kernel import F, I, f64, i64, kernel
 
 # Words of one instrument's ledger.
 L_POSITION, L_CASH, L_FEES, L_FILLS, L_BOUGHT, L_SOLD, L_MUL, L_DIV = 0, 1, 2, 3, 4, 5, 6, 7
-L_CURRENCY, L_PRICE_SCALE, L_SIZE_SCALE, L_PRICE_STEP, L_SIZE_STEP, L_SIZE_MIN, L_TURNOVER, L_LOT = 8, 9, 10, 11, 12, 13, 14, 15
-LEDGER_WORDS = 16
+L_CURRENCY, L_PRICE_SCALE, L_PRICE_STEP, L_SIZE_STEP, L_SIZE_MIN, L_TURNOVER = 8, 9, 10, 11, 12, 13
+LEDGER_WORDS = 14
 
 MONEY_MAX = 2**61  # cash beyond this is a fault: sums of a few such values still fit
 

@@ -18,6 +18,7 @@ CURRENCIES: Final = frozenset((
 NEW_YORK_CLOSE: Final = "17:00 America/New_York"
 CHICAGO_CLOSE: Final = "17:00 America/Chicago"
 FX_LOT: Final = 100_000
+SIZE_UNITS: Final = {"dukascopy": 1_000_000}  # this venue delivers sizes in millions of the base currency
 
 
 class Metal(NamedTuple):
@@ -114,7 +115,7 @@ def _currency_pair(symbol: str, venue: str) -> Instrument | None:
     decimals = 3 if quote in ("JPY", "HUF", "KRW") else 5
     return Instrument(
         symbol=symbol, venue=venue, asset="fx", base=base, quote=quote, price_decimals=decimals, size_decimals=0, lot=FX_LOT,
-        session="fx", day_roll=NEW_YORK_CLOSE,
+        size_unit=SIZE_UNITS.get(venue, 1), session="fx", day_roll=NEW_YORK_CLOSE,
     )  # fmt: skip
 
 

@@ -34,6 +34,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     size_increment: int = 1
     size_min: int = 1
     lot: int = 1
+    size_unit: int = 1  # whole units that a quoted or traded size of 1 means in this venue's data
     multiplier: int = 1  # quote currency per price unit per whole unit
     session: SessionName
     day_roll: str
@@ -56,7 +57,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
 _RANGES: Final = (
     ("price_decimals", 0, DECIMALS_MAX), ("size_decimals", 0, DECIMALS_MAX), ("price_increment", 1, 10**15), ("size_increment", 1, 10**15),
-    ("size_min", 1, 10**15), ("lot", 1, 10**15), ("multiplier", 1, 10**9), ("valid_from_ns", 0, 2**63 - 1), ("id", 0, 2**32 - 1),
+    ("size_min", 1, 10**15), ("lot", 1, 10**15), ("multiplier", 1, 10**9), ("size_unit", 1, 10**9), ("valid_from_ns", 0, 2**63 - 1), ("id", 0, 2**32 - 1),
 )  # fmt: skip
 
 
@@ -77,7 +78,8 @@ def check_venue(text: str, where: str = "venue") -> str:
 def on_grid(values: npt.NDArray[np.float64], decimals: int) -> npt.NDArray[np.bool_]:
     """For each value whether it is the double nearest to some integer / 10^decimals; NaN counts as on the grid."""
     scale = 10.0**decimals
-    whole = np.rint(values * scale)
+    with np.errstate(all="ignore"):  # a value too large to scale is simply not on the grid
+        whole = np.rint(values * scale)
     fits: npt.NDArray[np.bool_] = ((whole / scale == values) & (np.abs(whole) < _EXACT_MAX)) | np.isnan(values)
     return fits
 

@@ -1,8 +1,9 @@
 """Bringing rows together: many sorted runs into one order, and new rows into rows that are already there.
 
 The rule of `union`: each distinct row occurs as often as in the side that has it most often. So a row that a source repeats stays repeated,
-and importing the same rows again adds nothing. Two files that overlap meet in their common rows. Bars have a key, their time: a later
-import replaces a bar that differs.
+and importing the same rows again adds nothing. Two files that overlap meet in their common rows. (Two files that cut one instant in two
+and have an equal row on both sides lose one of the two; the report counts it as known.) Bars have a key, their time: a later import
+replaces a bar that differs.
 """
 
 from __future__ import annotations

@@ -211,4 +211,6 @@ class ControlServer:
 
     def close(self) -> None:
         """Give the lock back: from here on clients say NotRunning. The kill flag stays as it is."""
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1

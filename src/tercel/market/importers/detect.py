@@ -32,9 +32,8 @@ def named(name: str) -> Format:
     raise ConfigError(f"--format: there is no format {name!r}; {hint} {', '.join(formats())}")
 
 
-def detect(path: Path) -> Format | None:
-    """The format that recognises the beginning of a file, None when none does. Raises `DataError` for an empty or unreadable file."""
-    head = read_head(path)
+def detect(head: Head) -> Format | None:
+    """The format that recognises the beginning of a file, None when none does."""
     return next((one for one in formats().values() if one.recognises(head)), None)
 
 

@@ -42,7 +42,7 @@ def read(path: Path, options: Options) -> Iterator[Batch]:
                 yield from reader.batches(columns)
                 done += batch.num_rows
             yield from reader.end()
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise DataError(
             f"{path.name}: expected a whole Parquet file, found a truncated or damaged one ({reason}); nothing was imported"

@@ -16,7 +16,7 @@ from tercel.base.time import format_duration
 from tercel.market.importers.batch import Batch, Format, Options
 from tercel.market.importers.clock import parse_zone
 from tercel.market.importers.decimals import Decimals
-from tercel.market.importers.detect import detect, formats, named
+from tercel.market.importers.detect import detect, formats, named, read_head
 from tercel.market.importers.report import FileReport, ImportReport, Skipped, series_report
 from tercel.market.importers.validate import validate
 from tercel.market.importers.venues import venue_of
@@ -41,10 +41,15 @@ def import_files(
         raise DataError(
             f"{', '.join(str(path) for path in given)}: found no file of a known format; the formats are {', '.join(formats())}"
         )
-    with Writer(root, buffer_bytes_max) as writer:
-        for path, how in chosen:
-            report.files.append(_import_file(path, how, options, writer, progress))
-        report.changed = writer.commit()
+    try:
+        with Writer(root, buffer_bytes_max) as writer:
+            for path, how in chosen:
+                report.files.append(_import_file(path, how, options, writer, progress))
+            report.changed = writer.commit()
+    except OSError as error:
+        raise ConfigError(
+            f"catalog {root}: an import needs room and the right to write there, found: {error}; nothing was imported"
+        ) from error
     return report
 
 
@@ -66,7 +71,8 @@ def _choose(given: Sequence[Path], options: Options, report: ImportReport) -> It
                 continue
             seen.add(path.resolve())
             try:
-                found = named(options.format) if options.format else detect(path)
+                head = read_head(path)
+                found = named(options.format) if options.format else detect(head)
                 if found is None:
                     raise DataError(f"{path}: unknown format; known are {', '.join(formats())} (--format says which)")
                 yield path, found

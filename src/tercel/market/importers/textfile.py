@@ -80,7 +80,9 @@ def columns(block: Block, names: Sequence[str], separator: str) -> dict[str, pa.
             ),
         )
     except pa.ArrowException as error:
-        raise DataError(f"{block.path.name}: from row {block.first_row:,} on: expected plain columns ({error}); nothing was imported") from error
+        raise DataError(
+            f"{block.path.name}: from row {block.first_row:,} on: expected plain columns ({error}); nothing was imported"
+        ) from error
     return {name: table.column(name).combine_chunks() for name in names}
 
 
@@ -94,7 +96,9 @@ def _check_columns(block: Block, count: int, separator: str) -> None:
         index = int(np.argmax(found != count))
         line = block.data[int(starts[index]) :].split(b"\n", 1)[0]
         shown = f"{int(found[index])}: {_shown(line)!r}"
-        raise DataError(f"{block.path.name}: row {block.first_row + index:,}: expected {count} columns, found {shown}; nothing was imported")
+        raise DataError(
+            f"{block.path.name}: row {block.first_row + index:,}: expected {count} columns, found {shown}; nothing was imported"
+        )
 
 
 def numbers(block: Block, column: str, values: pa.Array) -> Floats:
