@@ -67,6 +67,7 @@ def beside(peer: str, sides: Mapping[str, Side], quotes: data.Quotes, table: lis
     """The figure beside one peer."""
     rate = {entry["engine"]: entry["ticks_per_s"] for entry in table}
     return figure(
-        "backtest" if peer == HEADLINE else f"backtest.{peer}", rate[OURS], rate.get(peer), unit="ticks/s", better="higher", peer=PEERS[peer],
-        source=quotes.name, rows=len(quotes.rows), sides=sides, table=table, leaves_out=LEAVES_OUT, result_hash=sides[OURS].first("hash"),
+        "backtest" if peer == HEADLINE else f"backtest.{peer}", rate[OURS], rate.get(peer), unit="ticks/s", better="higher",
+        peer=PEERS[peer], source=quotes.name, rows=len(quotes.rows), sides=sides, table=table,
+        leaves_out=LEAVES_OUT, result_hash=sides[OURS].first("hash"),
     )  # fmt: skip

@@ -35,39 +35,21 @@ def feature_set(names: tuple[str, ...]) -> Any:
 
 
 def stepper(names: tuple[str, ...], warm: npt.NDArray[np.float64]) -> Step:
-    """A loop that enters the compiled program once per price and reads every feature of the set."""
-    from tercel.base.kernel import entry
-    from tercel.features.program import BASE_COLUMNS, BLOCK_ROWS, _run_from_start
+    """A loop that enters the compiled program once per price and takes every feature of the set."""
+    from tercel.features.stream import FeatureStream
 
-    program = feature_set(names).compile()
-    state = np.zeros(program.state_words + 1)
-    block = np.zeros((program.registers, BLOCK_ROWS))
-    run = entry(_run_from_start).bind(*program.tables, state, block)
-    cells: Any = block.reshape(-1).data  # an item of a memoryview costs a third of a NumPy item
-    close = BASE_COLUMNS.index("close") * BLOCK_ROWS
-    outputs = tuple(register * BLOCK_ROWS for register in program.outputs)
+    update = FeatureStream(feature_set(names).compile()).update
 
     def step(prices: list[float]) -> tuple[float, ...]:
         values: tuple[float, ...] = ()
-        if len(outputs) == 1:
-            (only,) = outputs
-            value = 0.0
-            for price in prices:
-                cells[close] = price
-                run(1)
-                value = cells[only]
-            return (value,)
         for price in prices:
-            cells[close] = price
-            run(1)
-            values = tuple([cells[place] for place in outputs])
+            values = update(price)
         return values
 
     step(warm.tolist())
     return step
 
 
-@contextlib.contextmanager
 def features(options: dict[str, Any]) -> Iterator[InProcess]:
     """One-by-one updates of single features and of whole sets in one call, and the batch door over the whole input."""
     prices = np.load(options["input"])

@@ -7,6 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A property holds at any speed: the first example may have to load compiled code.
+settings.register_profile("tercel", deadline=None)
+settings.load_profile("tercel")
+
+# Compiled kernels outlive a test's home, in this process and in those it starts: compiling them takes ten seconds. Read when tercel is imported.
+os.environ.setdefault("TERCEL_KERNEL_CACHE", str(Path.home() / ".tercel" / "cache" / "kernels"))
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from tests.api.known import DeskProcess, KnownTrader, desk_of_known_trader
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from tests.observe.views import PAIRS, remove_view
 
 from tercel.base.codes import NAMES, NO_SIGNAL, POSITION
 from tercel.base.paths import run_dir
@@ -24,6 +23,7 @@ from tercel.base.time import NS_PER_MIN, wall_ns
 from tercel.observe.control import HALTED, RUNNING, ControlServer
 from tercel.observe.live import LiveWriter
 from tercel.observe.stages import TOTAL
+from tests.observe.views import PAIRS, remove_view
 
 ACCOUNT = "known"
 BIDS, ASKS = (1.08412, 156.214), (1.08424, 156.226)

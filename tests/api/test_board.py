@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from tests.api.known import KnownTrader, output
 
 from tercel.api.board import Board
 from tercel.base.errors import JournalError
@@ -17,6 +16,7 @@ from tercel.base.records import OUT_CANCEL, OUT_FILL, OUT_INTENT, OUT_SIGNAL
 from tercel.base.time import NS_PER_S
 from tercel.journal.entries import OUTPUTS, encode_outputs
 from tercel.journal.journal import Journal
+from tests.api.known import KnownTrader, output
 
 KEYED = ("instruments", "candles", "orders", "events", "signals")
 

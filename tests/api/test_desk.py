@@ -7,7 +7,6 @@ import time
 
 import msgspec
 import pytest
-from tests.api.known import ACCOUNT, ASKS, BIDS, DeskProcess, KnownTrader
 
 from tercel.api import desk as desk_module
 from tercel.api.desk import free_port
@@ -15,6 +14,8 @@ from tercel.base.errors import ConfigError
 from tercel.base.paths import run_dir
 from tercel.base.records import HALT, RESUME
 from tercel.base.time import NS_PER_MS
+from tercel.observe.control import ControlClient
+from tests.api.known import ACCOUNT, ASKS, BIDS, DeskProcess, KnownTrader
 
 
 def test_it_shows_what_the_live_view_holds(trader: KnownTrader, desk: DeskProcess) -> None:
@@ -121,7 +122,8 @@ def test_another_page_can_neither_halt_nor_resume(trader: KnownTrader, desk: Des
             for path in ("/api/halt", "/api/resume"):
                 assert desk.post(path, {"confirm": "RESUME"}, **headers)[0] == 403, headers
         assert desk.ask("GET", "/api/halt")[0] == 405
-    assert desk.ask("GET", "/api/positions", headers={"Host": "evil.example"})[0] == 403
+    for host in ("evil.example", "127.0.0.1.evil.example", "evil.example@127.0.0.1", "[::1", "a]b", ""):
+        assert desk.ask("GET", "/api/positions", headers={"Host": host})[0] == 403, host
     assert len(trader.asked) == before
     assert desk.post("/api/halt", {}, Origin=f"http://127.0.0.1:{desk.port}")[0] == 202  # its own page; the trader does not look now
     trader.control.acknowledge(trader.control.poll()[0], 1, "halted")
@@ -149,6 +151,22 @@ def test_the_page_is_asked_for_once(trader: KnownTrader, desk: DeskProcess) -> N
     assert desk.ask("GET", "/static/desk.css", headers={"If-None-Match": headers["etag"]})[0] == 304
     for path in ("/static/../desk.py", "/static/%2e%2e/desk.py", "/static/", "/static"):
         assert desk.ask("GET", path)[0] == 404
+
+
+def test_a_desk_without_a_trader_says_so_and_still_sets_the_kill_flag(desk: DeskProcess) -> None:
+    """Before any trader ran: data is 503 with what to do, HALT is accepted for the next start, resume is refused."""
+    early = DeskProcess("early")
+    try:
+        status, _, body = early.ask("GET", "/api/instruments")
+        assert (status, "tercel run" in msgspec.json.decode(body)["error"]) == (503, True)
+        assert early.ask("GET", "/api/health")[0] == 503
+        assert early.get("/api/status")["status"] is None
+        status, answer = early.post("/api/halt", {})
+        assert (status, answer["state"], answer["killed"]) == (202, "not_running", True)
+        assert early.post("/api/resume", {"confirm": "RESUME"})[0] == 409
+        assert ControlClient(run_dir("early")).killed
+    finally:
+        early.close()
 
 
 def test_its_address_is_said_and_written(desk: DeskProcess) -> None:

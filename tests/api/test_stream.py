@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from tests.api.known import DeskProcess, KnownTrader
-from tests.api.wire import Wire
 
 from tercel.api.stream import SILENT_NS_MAX, UNANSWERED_MAX, Client, _SilentError
+from tests.api.known import DeskProcess, KnownTrader
+from tests.api.wire import Wire
 
 
 def test_the_first_message_is_everything_and_the_next_what_changed(trader: KnownTrader, desk: DeskProcess) -> None:

@@ -20,7 +20,7 @@ from tercel.market import merge
 from tercel.market.catalog import Catalog
 from tercel.market.definitions import definition
 from tercel.market.manifest import Key
-from tercel.market.spill import Spill
+from tercel.market.spill import Spill, close_runs
 from tercel.market.writer import Writer
 
 KEY = Key("EURUSD", "oanda", "quote")
@@ -149,7 +149,9 @@ def test_rows_in_order_make_one_run_however_often_they_are_spilled(tmp_path: Pat
     for start in range(0, 100, 10):
         spill.add((KEY, 0), quotes([START_NS + start + index for index in range(10)], [1.0] * 10))
     spill.add((KEY, 0), quotes([START_NS + index for index in range(20)], [1.0] * 20))
-    assert [run.rows for run in spill.runs((KEY, 0))] == [100, 20]
+    runs = spill.runs((KEY, 0))
+    assert [run.rows for run in runs] == [100, 20]
+    close_runs(runs)
     spill.close()
     assert not (tmp_path / "rows").exists()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.observe.views import PAIRS
 
 from tercel.base.codes import NAMES
 from tercel.base.errors import DataError, NotRunning
@@ -16,6 +16,7 @@ from tercel.base.records import OUT_FILL, OUTPUT, Records
 from tercel.observe.layout import CANDLES_MAX, OUTPUTS_MAX
 from tercel.observe.live import LiveReader, LiveWriter, TornFrame
 from tercel.observe.stages import STAGE_NAMES, STAGES, TOTAL
+from tests.observe.views import PAIRS
 
 # A trader that publishes as fast as it can: every field of a frame says the same number. It ends with its input.
 HAMMER = """
@@ -181,6 +182,34 @@ def test_a_view_that_is_not_there_or_not_ours_is_named(run_folder: Path) -> None
         view.write_bytes(content)
         with pytest.raises(DataError, match="another version"):
             LiveReader(view).read()
+
+
+def test_without_shared_memory_a_plain_file_serves(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room in /dev/shm, or no such folder: the view is a plain file at the same path, and reads the same."""
+
+    def no_room() -> Path:
+        raise OSError("no shared memory")
+
+    monkeypatch.setattr("tercel.observe.mapped._shm_folder", no_room)
+    writer = LiveWriter.create(run_folder / "live.map", PAIRS)
+    writer.begin()
+    writer.status["orders"] = 3
+    writer.end()
+    assert not (run_folder / "live.map").is_symlink()
+    assert LiveReader(run_folder / "live.map").read().status["orders"] == 3
+
+
+def test_the_memory_of_a_deleted_account_is_freed(run_folder: Path) -> None:
+    """A view whose run folder is gone does not hold memory for ever: the next view of this user removes it."""
+    gone = run_folder.with_name("gone")
+    LiveWriter.create(gone / "live.map", PAIRS)
+    target = (gone / "live.map").resolve()
+    if target.parent == gone:
+        pytest.skip("no /dev/shm here: the view is a plain file in the folder itself")
+    shutil.rmtree(gone)
+    assert target.exists()
+    LiveWriter.create(run_folder / "live.map", PAIRS)
+    assert not target.exists()
 
 
 def test_the_view_is_private(run_folder: Path) -> None:

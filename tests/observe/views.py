@@ -10,7 +10,9 @@ PAIRS = (LiveInstrument("EURUSD@oanda", 7, "USD", 5, 0, 1000), LiveInstrument("U
 
 
 def remove_view(folder: Path) -> None:
-    """Delete the bytes behind `live.map`."""
+    """Delete the bytes behind `live.map`, as the next view would once the folder is gone."""
     link = folder / "live.map"
     if link.is_symlink():
-        link.resolve().unlink(missing_ok=True)
+        target = link.resolve()
+        target.unlink(missing_ok=True)
+        target.with_name(f"{target.name.partition('-')[0]}.home").unlink(missing_ok=True)

@@ -143,4 +143,3 @@ class Blotter:
 
 def _side(side: int) -> str:
     return "buy" if side > 0 else "sell" if side < 0 else "flat"
-

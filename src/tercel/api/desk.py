@@ -116,9 +116,7 @@ async def _serve(account: str, port: int) -> None:
     chosen = free_port(port)
     url = f"http://127.0.0.1:{chosen}/"
     app = application(run_dir(account), session_dir(account) / "journal")
-    server = Server(
-        app, address="127.0.0.1", port=chosen, interface=Interfaces.ASGI, http=HTTPModes.http1, log_enabled=False
-    )
+    server = Server(app, address="127.0.0.1", port=chosen, interface=Interfaces.ASGI, http=HTTPModes.http1, log_enabled=False)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     address = run_dir(account) / "desk.url"

@@ -6,8 +6,8 @@ DNS rebinding), and a change or a WebSocket our own Origin. A change needs a JSO
 
 from __future__ import annotations
 
+import re
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tercel.base.time import clock_ns
 
-HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+HOST: Final = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?")
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 SECURITY_HEADERS: Final = (
     (
@@ -33,7 +33,7 @@ SECURITY_HEADERS: Final = (
 def refusal(headers: Headers, changes: bool, is_socket: bool) -> str:
     """Why this request is refused; "" when it is not."""
     host = headers.get("host", "")
-    if urlsplit(f"//{host}").hostname not in HOSTS:
+    if HOST.fullmatch(host) is None:
         return "the host must be 127.0.0.1, localhost or [::1]"
     origin = headers.get("origin")
     if (changes or is_socket) and origin not in (None, f"http://{host}", f"https://{host}"):

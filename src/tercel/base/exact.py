@@ -10,6 +10,7 @@ from typing import Final
 from tercel.base.kernel import f64, i64, kernel
 
 OVERFLOW_MARK: Final = -(2**63)
+_LARGEST = 2**63 - 1
 _FITS = 9.0e18  # products of doubles below this are safely inside int64
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding and subtracting it rounds a double to an integer, half to even
 LIMB = 30
@@ -94,9 +95,9 @@ def multiply_divide(a: i64, b: i64, divisor: i64) -> i64:
     rest = rest_second * first + rest_first
     other = divisor - rest
     if rest > other or (rest == other and (quotient & 1) == 1):
+        if quotient == _LARGEST:
+            return OVERFLOW_MARK
         quotient += 1
-    if quotient < 0:
-        return OVERFLOW_MARK
     return -quotient if negative else quotient
 
 

@@ -7,8 +7,8 @@ Kernels never raise; they set a fault code. They call each other by name. Python
 `TERCEL_KERNELS=python` leaves every kernel plain Python: its twin and its debugger. `TERCEL_KERNELS=checked` does the same and hands
 memory in as `Checked`, which refuses a negative or too large index: the bounds check by a switch.
 
-The cache of compiled code lives in a folder named by the hash of every source file that holds a kernel, so a change in any of them, also
-in a callee that lives elsewhere, never meets stale code (Numba itself looks at one file only).
+The cache of compiled code lives in a folder named by the hash of every source file that holds a kernel or is imported by one, so a change
+in any of them, also in a callee or a constant that lives elsewhere, never meets stale code (Numba itself looks at one file only).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -37,13 +38,20 @@ MODE: Final = os.environ.get("TERCEL_KERNELS", "compiled")
 COMPILED: Final = MODE == "compiled"
 
 
-def _sources_hash() -> str:
-    package = Path(__file__).resolve().parent.parent
+def sources_hash(package: Path) -> str:
+    """16 hex digits over every file of `package` that holds a kernel and every file those import, whose constants are compiled in."""
+    texts = {path: path.read_bytes() for path in package.rglob("*.py")}
+    todo = [path for path, text in texts.items() if b"@kernel" in text]
+    reached = set(todo)
+    while todo:
+        for name in re.findall(rb"^from tercel\.([\w.]+) import", texts[todo.pop()], re.MULTILINE):
+            path = package / (name.decode().replace(".", "/") + ".py")
+            if path in texts and path not in reached:
+                reached.add(path)
+                todo.append(path)
     digest = hashlib.sha256(f"{sys.version_info[:2]}".encode())
-    for path in sorted(package.rglob("*.py")):
-        text = path.read_bytes()
-        if b"@kernel" in text or b"@opcode" in text:
-            digest.update(path.relative_to(package).as_posix().encode() + b"\0" + text)
+    for path in sorted(reached):
+        digest.update(path.relative_to(package).as_posix().encode() + b"\0" + texts[path])
     return digest.hexdigest()[:16]
 
 
@@ -55,7 +63,7 @@ if COMPILED:
     from numba import types as nt
     from numba.extending import intrinsic
 
-    CACHE: Final = kernel_cache_dir() / f"{_sources_hash()}-numba{numba.__version__}"
+    CACHE: Final = kernel_cache_dir() / f"{sources_hash(Path(__file__).resolve().parent.parent)}-numba{numba.__version__}"
     numba.config.CACHE_DIR = str(CACHE)
     _NUMBA: Final = {
         "f64": nt.float64,
@@ -78,6 +86,16 @@ if COMPILED:
             return context.get_dummy_value()
 
         return nt.void(*kinds), build
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def pointer_f(typing: Any, address: Any) -> Any:
+        """The float64 memory at an address."""
+        return _NUMBA["F"](nt.int64), lambda c, b, s, v: b.inttoptr(v[0], c.get_value_type(_NUMBA["F"]))
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def pointer_i(typing: Any, address: Any) -> Any:
+        """The int64 memory at an address."""
+        return _NUMBA["I"](nt.int64), lambda c, b, s, v: b.inttoptr(v[0], c.get_value_type(_NUMBA["I"]))
 else:
     CACHE = Path(os.devnull)  # type: ignore[misc]
 
@@ -166,6 +184,9 @@ class Entry:
 
         Arrays must be C-contiguous, of 8-byte items, not resized while bound; the callable keeps them alive. Raises TypeError otherwise.
         """
+        count = sum(mark in "FI" for mark in self.marks)
+        if len(memory) != count:
+            raise TypeError(f"{self.name}: expected {count} arrays, found {len(memory)}")
         for array, mark in zip(memory, self.marks, strict=False):
             if mark not in "FI" or array.itemsize != 8 or not array.flags.c_contiguous:
                 raise TypeError(f"{self.name}: expected C-contiguous 8-byte memory for {mark!r}, found {array.dtype} {array.shape}")

@@ -6,8 +6,6 @@ import re
 import time
 from datetime import UTC, datetime
 
-import numpy as np
-
 from tercel.base.errors import ConfigError
 
 NS_PER_US = 1_000
@@ -18,7 +16,10 @@ NS_PER_H = 3600 * NS_PER_S
 NS_PER_DAY = 24 * NS_PER_H
 
 _UNITS = {"ns": 1, "us": NS_PER_US, "ms": NS_PER_MS, "s": NS_PER_S, "m": NS_PER_MIN, "h": NS_PER_H, "d": NS_PER_DAY}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ns|us|ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d+)(\.\d+)?(ns|us|ms|s|m|h|d)", re.ASCII)
+_BELOW_US = re.compile(r"[.,]\d{6}(\d{1,3})", re.ASCII)  # the digits of a second that datetime drops
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NS_MAX = 2**63 - 1
 
 
 def wall_ns() -> int:
@@ -36,7 +37,11 @@ def parse_duration(text: str) -> int:
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise ConfigError(f"duration: expected a number and one of {', '.join(_UNITS)} such as '30s', found {text!r}")
-    return round(float(match[1]) * _UNITS[match[2]])
+    unit = _UNITS[match[3]]
+    ns = int(match[1]) * unit + round(float(match[2] or 0) * unit)
+    if ns > _NS_MAX:
+        raise ConfigError(f"duration: expected at most {_NS_MAX // NS_PER_DAY} days, found {text!r}")
+    return ns
 
 
 def format_duration(ns: int) -> str:
@@ -53,9 +58,12 @@ def parse_instant(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"time: expected an ISO date or time such as 2014-05-01 or 2014-05-01T12:30, found {text!r}") from None
-    if moment.tzinfo is None:
-        return int(np.datetime64(text, "ns").astype(np.int64))
-    return int(np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "ns").astype(np.int64))
+    since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
+    finer = _BELOW_US.search(text)
+    ns = (since.days * 86_400 + since.seconds) * NS_PER_S + since.microseconds * NS_PER_US + int(finer[1].ljust(3, "0") if finer else 0)
+    if abs(ns) > _NS_MAX:
+        raise ConfigError(f"time: expected a year from 1678 to 2261, found {text!r}")
+    return ns
 
 
 def format_instant(ns: int, digits: int = 3) -> str:

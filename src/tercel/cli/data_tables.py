@@ -33,19 +33,23 @@ def progress(quiet: bool) -> Iterator[ShowProgress | None]:
 
 
 def print_import(report: ImportReport) -> None:
-    """What an import did, file by file."""
+    """What an import did, file by file; what is odd stands under the table."""
     console = _console()
     for one in report.files:
-        table = _table(f"{one.path} ({one.format}, times {one.timezone})", "Series", "Rows", "First", "Last", "Added", "Known", "Findings")
+        table = _table(f"{one.path} ({one.format}, times {one.timezone})", "Series", "Rows", "New", "First", "Last")
         for series in one.series:
             table.add_row(
-                f"{series.instrument} {_what(series.kind, series.interval_ns, series.basis)}", f"{series.counts.rows:,}",
-                _moment(series.counts.first_ns), _moment(series.counts.last_ns), f"{series.rows_added:,}", f"{series.rows_known:,}",
-                "\n".join([*repaired(series), *findings(series.counts)]) or "-",
-            )  # fmt: skip
+                _name(series),
+                f"{series.counts.rows:,}",
+                f"{series.rows_added:,}",
+                _date(series.counts.first_ns),
+                _date(series.counts.last_ns),
+            )
         console.print(table)
+        for series in one.series:
+            _say(console, _name(series), [*repaired(series), *findings(series.counts)])
         for note in one.notes:
-            console.print(f"  note: {note}", markup=False, highlight=False)
+            _say(console, "note", [note])
     if report.skipped:
         table = _table("Skipped files", "File", "Why")
         for skipped in report.skipped:
@@ -64,7 +68,7 @@ def print_datasets(datasets: Sequence[Dataset]) -> None:
     table = _table("", "Instrument", "Series", "Rows", "First", "Last", "Files")
     for data in datasets:
         table.add_row(
-            data.instrument.name, data.key.what, f"{data.rows:,}", _moment(data.first_ns), _moment(data.last_ns), f"{len(data.dates):,}"
+            data.instrument.name, data.key.what, f"{data.rows:,}", _date(data.first_ns), _date(data.last_ns), f"{len(data.dates):,}"
         )
     console.print(table)
 
@@ -86,13 +90,13 @@ def print_instrument(view: dict[str, Any]) -> None:
 
 def print_checks(results: Sequence[Checked]) -> None:
     """What a check found."""
-    table = _table("", "Series", "Rows", "Files", "Findings")
+    console = _console()
+    table = _table("", "Series", "Rows", "Files")
     for one in results:
-        damaged = f"{len(one.damage)} DAMAGED" if one.damage else "good"
-        table.add_row(
-            f"{one.dataset.instrument.name} {one.dataset.key.what}", f"{one.counts.rows:,}", damaged, "\n".join(findings(one.counts)) or "-"
-        )
-    _console().print(table)
+        table.add_row(_series(one.dataset), f"{one.counts.rows:,}", f"{len(one.damage)} DAMAGED" if one.damage else "good")
+    console.print(table)
+    for one in results:
+        _say(console, _series(one.dataset), findings(one.counts))
 
 
 def repaired(series: SeriesReport) -> list[str]:
@@ -118,8 +122,18 @@ def findings(counts: Counts) -> list[str]:
     return [line for line in lines if not line.startswith("0 ")]
 
 
-def _what(kind: str, interval_ns: int, basis: str) -> str:
-    return f"{kind} {format_duration(interval_ns)} {basis}" if interval_ns else kind
+def _name(series: SeriesReport) -> str:
+    bars = f" {format_duration(series.interval_ns)} {series.basis}" if series.interval_ns else ""
+    return f"{series.instrument} {series.kind}{bars}"
+
+
+def _series(data: Dataset) -> str:
+    return f"{data.instrument.name} {data.key.what}"
+
+
+def _say(console: Console, about: str, lines: Sequence[str]) -> None:
+    if lines:
+        console.print(f"  {about}: {'; '.join(lines)}", markup=False, highlight=False)
 
 
 def _span(ns: int) -> str:
@@ -130,8 +144,8 @@ def _span(ns: int) -> str:
     return f"{ns / NS_PER_S:.3g} s"
 
 
-def _moment(ns: int) -> str:
-    return format_instant(ns, 0)
+def _date(ns: int) -> str:
+    return format_instant(ns, 0)[:10]
 
 
 def _console() -> Console:
@@ -143,5 +157,5 @@ def _console() -> Console:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title or None, title_justify="left")
     for name in columns:
-        table.add_column(name, justify="right" if name in ("Rows", "Added", "Known", "Files") else "left", overflow="fold")
+        table.add_column(name, justify="right" if name in ("Rows", "New") else "left", overflow="fold")
     return table

@@ -21,6 +21,7 @@ from tercel.base.codes import (
     FAULT_OUTBOX,
     NO_SIGNAL,
     NOTIONAL,
+    OFF_GRID,
     OK,
     ORDER_SIZE,
     ORDER_TABLE,
@@ -106,6 +107,7 @@ from tercel.execution.kernels import (
     O_FILLED,
     O_NUMBER,
     O_PRICE,
+    O_RESTS,
     O_SCORE,
     O_SIDE,
     O_SIZE,
@@ -118,12 +120,12 @@ from tercel.execution.kernels import (
     at_venue,
     fee_of,
     free_order,
-    is_resting,
     life_step,
     match_price,
     match_size,
     open_size,
     refill,
+    rest,
 )
 from tercel.execution.lifecycle import ACCEPT, CANCEL, CANCEL_DONE, CREATED, EXPIRE, FILL, PARTIAL, PENDING_CANCEL, SUBMIT, SUBMITTED
 from tercel.ledger.kernels import (
@@ -173,6 +175,7 @@ BOX_PER_ORDER, BOX_SPARE = 4, 8  # outputs one micro-step may cause: per open or
 REQUEST_WORDS, REQUESTS_MAX = 8, 64
 REQ_TYPE, REQ_SIDE, REQ_SIZE, REQ_PRICE, REQ_TIF, REQ_ORDER, REQ_SCORE, REQ_CONFIDENCE = 0, 1, 2, 3, 4, 5, 6, 7
 ASK_TARGET, ASK_MARKET, ASK_LIMIT, ASK_CANCEL, ASK_SIGNAL, ASK_REASON = 1, 2, 3, 4, 5, 6
+NAN = float("nan")
 
 
 @kernel
@@ -209,7 +212,7 @@ def say(
     WF[x + 11] = score
     WF[x + 12] = confidence
     W[x + 13] = A[identity + ID_EPOCH]
-    WF[x + 15] = AF[q + Q_MID]
+    WF[x + 15] = AF[q + Q_MID] if AF[q + Q_MID] > 0.0 else NAN
     return x
 
 
@@ -263,7 +266,7 @@ def fill_order(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, o: i64, price: i64, size
     """Book a fill of the order and say so; a fault code when it cannot be."""
     slot = A[o + O_SLOT]
     ledger = A[H_LEDGER] + slot * LEDGER_WORDS
-    maker = is_resting(A, o)
+    maker = A[o + O_RESTS]
     fee = fee_of(A, A[H_EXECUTION] + slot * EXECUTION_WORDS, value_of(A, ledger, price, size), maker)
     if fee == OVERFLOW_MARK:
         return FAULT_CASH
@@ -321,6 +324,7 @@ def venue_order(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, o: i64, stamp: i64) -> 
         return 0
     if A[o + O_STATE] == SUBMITTED and life_step(A, LIFE, o, ACCEPT) == 0:
         return FAULT_LIFE_CYCLE
+    rest(A, o)
     return 0
 
 
@@ -390,14 +394,15 @@ def check_order(A: I, AF: F, slot: i64, side: i64, size: i64, price: i64) -> i64
     ledger = A[H_LEDGER] + slot * LEDGER_WORDS
     r = A[H_RISK] + slot * RISK_WORDS
     position = A[ledger + L_POSITION]
+    after = size  # with what is open on this side: as far as the position may come
     if A[A[H_EXECUTION] + slot * EXECUTION_WORDS + E_OPEN] > 0:
-        position += open_size(A, A[H_ORDER_TABLE], A[H_TOP], slot)
-    reducing = 1 if position * side < 0 and size <= abs(position) else 0
+        after += open_size(A, A[H_ORDER_TABLE], A[H_TOP], slot, side)
+    reducing = 1 if position * side < 0 and after <= abs(position) else 0
     code = account_code(A, A[H_ACCOUNT], r, reducing)
     if code == OK:
         code = quote_code(A[q + Q_STATE], A[H_STAMP], A[q + Q_TIME], A[r + R_AGE_MAX])
     if code == OK:
-        code = size_code(A, r, reducing, position + side * size, size, A[ledger + L_SIZE_STEP], A[ledger + L_SIZE_MIN])
+        code = size_code(A, r, reducing, position + side * after, size, A[ledger + L_SIZE_STEP], A[ledger + L_SIZE_MIN])
     if code == OK:
         touch = AF[q + Q_ASK] if side > 0 else AF[q + Q_BID]
         at = price if price > 0 else to_units(touch, AF[ledger + L_PRICE_SCALE], side)
@@ -408,6 +413,14 @@ def check_order(A: I, AF: F, slot: i64, side: i64, size: i64, price: i64) -> i64
     if code == OK and reducing == 0:
         code = loss_check(A, AF, A[ledger + L_CURRENCY])
     return code
+
+
+@kernel
+def deny(A: I, AF: F, C: I, W: I, WF: F, slot: i64, side: i64, code: i64, price: i64, size: i64, score: f64, confidence: f64) -> None:
+    """Count why there is no order; a denial by a check is said too."""
+    count_reason(A, slot, code)
+    if code >= DENIALS_MIN:
+        say(A, AF, C, W, WF, OUT_DENIED, slot, side, code, 0, price, size, score, confidence)
 
 
 @kernel
@@ -422,9 +435,7 @@ def order_new(
         if o < 0:
             code = ORDER_TABLE
     if code != OK:
-        count_reason(A, slot, code)
-        if code >= DENIALS_MIN:
-            say(A, AF, C, W, WF, OUT_DENIED, slot, side, code, 0, price, size, score, confidence)
+        deny(A, AF, C, W, WF, slot, side, code, price, size, score, confidence)
         return code
     e = A[H_EXECUTION] + slot * EXECUTION_WORDS
     rate_take(A, A[H_ACCOUNT], A[H_STAMP])
@@ -441,6 +452,7 @@ def order_new(
     A[o + O_ARRIVAL] = A[H_STAMP] + A[e + E_LATENCY]
     A[o + O_TICK] = A[H_TICKS]
     A[o + O_CANCEL_AT] = 0
+    A[o + O_RESTS] = 0
     AF[o + O_SCORE] = score
     AF[o + O_CONFIDENCE] = confidence
     place = (o - A[H_ORDER_TABLE]) // ORDER_WORDS
@@ -452,6 +464,14 @@ def order_new(
     life_step(A, LIFE, o, SUBMIT)
     say_order(A, AF, C, W, WF, OUT_INTENT, o, kind)
     return OK
+
+
+@kernel
+def denies_risk(code: i64) -> i64:
+    """1 for a denial that forbids new risk only: the part of the order that reduces may still pass."""
+    if code == DAILY_LOSS or code == POSITION or code == NOTIONAL or code == ORDER_SIZE:
+        return 1
+    return 1 if code == REWARMED or code == RATE_UNKNOWN or code == OVERFLOW else 0
 
 
 @kernel
@@ -468,7 +488,7 @@ def go_to_target(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, slot: i64, target: i64
     size = abs(target - position)
     if position * side < 0 and size > abs(position):
         code = check_order(A, AF, slot, side, size, 0)
-        if code == DAILY_LOSS or code == POSITION or code == NOTIONAL or code == ORDER_SIZE or code == REWARMED or code == RATE_UNKNOWN:
+        if denies_risk(code) == 1:
             count_reason(A, slot, code)
             size = abs(position)
     return order_new(A, AF, C, W, WF, LIFE, slot, side, MARKET, size, 0, 0, score, confidence)
@@ -519,6 +539,14 @@ def cancel_order(A: I, LIFE: I, o: i64) -> i64:
 
 
 @kernel
+def request_code(A: I, slot: i64, kind: i64, side: i64, size: i64, price: i64) -> i64:
+    """OK for a request that is an order, on the price grid when it has a price."""
+    if (kind != ASK_MARKET and kind != ASK_LIMIT) or (side != 1 and side != -1) or size <= 0 or (kind == ASK_LIMIT and price <= 0):
+        return BAD_REQUEST
+    return OK if price % A[A[H_LEDGER] + slot * LEDGER_WORDS + L_PRICE_STEP] == 0 else OFF_GRID
+
+
+@kernel
 def apply_request(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, Q: I, QF: F, slot: i64, x: i64) -> i64:
     """One request of a Python strategy for the instrument of the row it was asked about. A fault code or 0."""
     kind = Q[x + REQ_TYPE]
@@ -535,31 +563,18 @@ def apply_request(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, Q: I, QF: F, slot: i6
                 fault = cancel_order(A, LIFE, o)
                 if fault != 0:
                     return fault
-    elif (kind == ASK_MARKET or kind == ASK_LIMIT) and (Q[x + REQ_SIDE] == 1 or Q[x + REQ_SIDE] == -1) and Q[x + REQ_SIZE] > 0:
+    else:
+        side = Q[x + REQ_SIDE]
+        size = Q[x + REQ_SIZE]
         price = Q[x + REQ_PRICE] if kind == ASK_LIMIT else 0
-        step = A[A[H_LEDGER] + slot * LEDGER_WORDS + L_PRICE_STEP]
-        if kind == ASK_LIMIT and (price <= 0 or price % step != 0):
-            count_reason(A, slot, BAD_REQUEST)
+        score = QF[x + REQ_SCORE]
+        confidence = QF[x + REQ_CONFIDENCE]
+        code = request_code(A, slot, kind, side, size, price)
+        if code != OK:
+            deny(A, AF, C, W, WF, slot, side, code, price, size, score, confidence)
         else:
             order_type = LIMIT if kind == ASK_LIMIT else MARKET
-            order_new(
-                A,
-                AF,
-                C,
-                W,
-                WF,
-                LIFE,
-                slot,
-                Q[x + REQ_SIDE],
-                order_type,
-                Q[x + REQ_SIZE],
-                price,
-                Q[x + REQ_TIF],
-                QF[x + REQ_SCORE],
-                QF[x + REQ_CONFIDENCE],
-            )
-    else:
-        count_reason(A, slot, BAD_REQUEST)
+            order_new(A, AF, C, W, WF, LIFE, slot, side, order_type, size, price, Q[x + REQ_TIF], score, confidence)
     return 0
 
 

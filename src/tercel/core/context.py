@@ -9,15 +9,18 @@ import numpy.typing as npt
 
 from tercel.base.codes import NO_SIGNAL, REASONS
 from tercel.base.errors import OrderRejected
+from tercel.base.kernel import plain
 from tercel.core import account_phase as phase
 from tercel.core.layout import H_EXECUTION, H_LEDGER, H_QUOTES, H_RISK, H_STAMP
 from tercel.core.setup import CoreConfig
+from tercel.decision.kernels import size_for
 from tercel.execution.kernels import E_OPEN, E_TAKER, EXECUTION_WORDS, GOOD_TILL_CANCEL, IMMEDIATE, RATE_UNIT
-from tercel.ledger.kernels import L_POSITION, LEDGER_WORDS
-from tercel.market.kernels import Q_ASK, Q_BID, Q_STATE, QUOTE_NONE, QUOTE_WORDS
-from tercel.risk.kernels import R_POSITION_MAX, RISK_WORDS
+from tercel.ledger.kernels import L_DIV, L_MUL, L_POSITION, L_PRICE_SCALE, LEDGER_WORDS
+from tercel.market.kernels import Q_ASK, Q_BID, Q_STATE, Q_TIME, QUOTE_NONE, QUOTE_WORDS
+from tercel.risk.kernels import R_AGE_MAX, R_POSITION_MAX, RISK_WORDS, quote_code
 
 NAN = float("nan")
+_quote_code, _size_for = plain(quote_code), plain(size_for)  # the kernels the compiled rules call, as plain Python
 
 
 class CoreContext:
@@ -68,6 +71,12 @@ class CoreContext:
         return float("nan") if self._word(H_QUOTES, QUOTE_WORDS, Q_STATE) == QUOTE_NONE else self._real(H_QUOTES, QUOTE_WORDS, word)
 
     @property
+    def quote_code(self) -> int:
+        """0 while the standing quote can be traded on, else the reason code."""
+        quoted_at, age_max = self._word(H_QUOTES, QUOTE_WORDS, Q_TIME), self._word(H_RISK, RISK_WORDS, R_AGE_MAX)
+        return int(_quote_code(self._word(H_QUOTES, QUOTE_WORDS, Q_STATE), self.time_ns, quoted_at, age_max))
+
+    @property
     def position(self) -> float:
         """Position in whole units."""
         return self._units(self._word(H_LEDGER, LEDGER_WORDS, L_POSITION))
@@ -88,9 +97,21 @@ class CoreContext:
         return self._units(self._config.instruments[self._slot].size_increment)
 
     @property
+    def size_min(self) -> float:
+        """Smallest size of an order, in units."""
+        return self._units(self._config.instruments[self._slot].size_min)
+
+    @property
     def size_max(self) -> float:
         """Largest position the limits allow, in units."""
         return self._units(self._word(H_RISK, RISK_WORDS, R_POSITION_MAX))
+
+    def size_for(self, risk: float, move: float) -> float:
+        """The largest size that gains or loses no more than `risk` when the price moves by `move`: what the compiled rules compute."""
+        mul, div = self._word(H_LEDGER, LEDGER_WORDS, L_MUL), self._word(H_LEDGER, LEDGER_WORDS, L_DIV)
+        unit_value = mul / div * self._real(H_LEDGER, LEDGER_WORDS, L_PRICE_SCALE) / 1_000_000.0
+        step = self._config.instruments[self._slot].size_increment
+        return self._units(int(_size_for(risk, move, 1.0, unit_value, step, self._word(H_RISK, RISK_WORDS, R_POSITION_MAX))))
 
     def target(self, units: float, *, score: float = 0.0, confidence: float = 0.0) -> None:
         """Ask for one market order from the position to `units`."""

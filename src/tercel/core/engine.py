@@ -66,10 +66,10 @@ class Engine:
         self.account = new_account(config)
         self.rows_seen = 0
         self._sink, self._on_rows = on_outputs, on_rows
-        self._batch, self._threads, self._room = batch, threads, output_room
-        self._timer_rows = len(config.instruments) * PENDING
-        self._rows_max = batch + 16 * self._timer_rows
-        self._stride = ROW_WORDS + config.program.registers
+        self.batch, self._threads, self.output_room = batch, threads, output_room
+        self.timer_rows = len(config.instruments) * PENDING
+        self.rows_max = batch + 16 * self.timer_rows
+        self.stride = ROW_WORDS + config.program.registers
         self._allocate()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="market") if threads > 1 else None
         self._strategy = config.decide if isinstance(config.decide, Strategy) else None
@@ -81,26 +81,27 @@ class Engine:
         program, slots = self.config.program, len(self.config.instruments)
         tables = program.tables
         self._tables = tables
-        self._inputs = np.zeros(self._batch * WORDS, np.int64)
-        self._shard_rows = [np.zeros(self._rows_max * self._stride, np.int64) for _ in range(self._threads)]
-        self._merged = [np.zeros(self._rows_max * self._stride * (2 if self._threads > 1 else 0), np.int64) for _ in range(2)]
-        self._shard_runs = []
+        self.inputs = np.zeros(self.batch * WORDS, np.int64)
+        self._shard_rows = [np.zeros(self.rows_max * self.stride, np.int64) for _ in range(self._threads)]
+        self._merged = [np.zeros(self.rows_max * self.stride * (2 if self._threads > 1 else 0), np.int64) for _ in range(2)]
+        self._shard_runs, self._scratch = [], []
         for memory in self._shard_rows:
             block = np.zeros(program.registers * BLOCK_ROWS)
             heads = np.full(1 + 3 * slots, -1, np.int64)
             heads[0] = 0
-            bound = entry(market_run).bind(self.market, self.market, *tables, block, memory, memory, heads, self._inputs, self._inputs)
+            bound = entry(market_run).bind(self.market, self.market, *tables, block, memory, memory, heads, self.inputs, self.inputs)
             self._shard_runs.append(bound)
+            self._scratch.append((block, heads))
         self._cursor = np.zeros(phase.C_WORDS, np.int64)
         self._requests = np.zeros(1 + phase.REQUESTS_MAX * phase.REQUEST_WORDS, np.int64)
-        self._outputs = np.zeros(self._room * OUTPUT_WORDS, np.int64)
+        self._outputs = np.zeros(self.output_room * OUTPUT_WORDS, np.int64)
         outbox = np.zeros((phase.BOX_PER_ORDER * self.config.limits.open_orders * 2 + 64) * OUTPUT_WORDS, np.int64)
         self._outbox, self._life = outbox, table()
         self._run_account = {id(memory): self._bind_account(memory) for memory in (*self._shard_rows, *self._merged) if len(memory)}
 
     def _bind_account(self, rows: npt.NDArray[np.int64]) -> Callable[..., int]:
         return entry(phase.account_run).bind(
-            self.account, self.account, self._cursor, self._inputs, self._inputs, rows, rows,
+            self.account, self.account, self._cursor, self.inputs, self.inputs, rows, rows,
             self._requests, self._requests, self._outputs, self._outbox, self._outbox, self._life,
         )  # fmt: skip
 
@@ -143,20 +144,20 @@ class Engine:
     def _cuts(self, records: Records) -> Iterable[tuple[int, int]]:
         """Batches whose rows surely fit: a tick causes at most one row, a timer one per pending bar."""
         count = len(records)
-        if count + count * self._timer_rows <= self._rows_max and count <= self._batch:
+        if count + count * self.timer_rows <= self.rows_max and count <= self.batch:
             yield 0, count
             return
-        cost = np.cumsum(np.where(records["kind"] == TIMER, self._timer_rows, 1))
+        cost = np.cumsum(np.where(records["kind"] == TIMER, self.timer_rows, 1))
         first = 0
         while first < count:
             before = int(cost[first - 1]) if first else 0
-            last = int(np.searchsorted(cost, before + self._rows_max, side="right"))
-            last = min(max(last, first + 1), first + self._batch, count)
+            last = int(np.searchsorted(cost, before + self.rows_max, side="right"))
+            last = min(max(last, first + 1), first + self.batch, count)
             yield first, last
             first = last
 
     def _push_batch(self, flat: npt.NDArray[np.int64], count: int) -> None:
-        self._inputs[: len(flat)] = flat
+        self.inputs[: len(flat)] = flat
         first = self.input_number + 1
         memory, rows = self.market_phase(first, count)
         self.account_phase(first, count, memory, rows)
@@ -164,16 +165,16 @@ class Engine:
     def load(self, records: Records) -> int:
         """Put sequenced inputs in place for the two phases; for a shell that times them apart. False-like 0 when they need `push`."""
         count = len(records)
-        if count + count * self._timer_rows > self._rows_max or count > self._batch:
+        if count + count * self.timer_rows > self.rows_max or count > self.batch:
             return 0
-        self._inputs[: count * WORDS] = words(records)
+        self.inputs[: count * WORDS] = words(records)
         return self.input_number + 1
 
     def warm(self, records: Records) -> None:
         """Market phase only: market state after these inputs, the account untouched."""
         flat = words(records)
         for first, last in self._cuts(records):
-            self._inputs[: (last - first) * WORDS] = flat[first * WORDS : last * WORDS]
+            self.inputs[: (last - first) * WORDS] = flat[first * WORDS : last * WORDS]
             self.market_phase(1, last - first)
 
     def market_phase(self, first: int, count: int) -> tuple[npt.NDArray[np.int64], int]:
@@ -187,20 +188,23 @@ class Engine:
             for shard in range(1, self._threads):
                 target = self._merged[shard % 2]
                 merge = entry(merge_rows).bind(memory, self._shard_rows[shard], target)
-                memory, rows = target, int(merge(self._stride, rows, counts[shard]))
-        self.rows_seen += rows
-        if self._on_rows is not None and rows:
-            self._on_rows(memory[: rows * self._stride].reshape(rows, self._stride))
+                memory, rows = target, int(merge(self.stride, rows, counts[shard]))
+        if rows:
+            self._rows_made(memory, rows)
         return memory, rows
 
     def account_phase(self, first: int, count: int, memory: npt.NDArray[np.int64], rows: int) -> None:
         """Account phase over the inputs in place and their rows."""
+        self._cursor[:] = 0
+        self._cursor[phase.C_FIRST] = first
+        stop = self._run_account[id(memory)](self.stride, count, rows, self.output_room)
+        self._go_on(first, count, memory, rows, stop)
+
+    def _go_on(self, first: int, count: int, memory: npt.NDArray[np.int64], rows: int, stop: int) -> None:
+        """Answer what the account phase stopped for, until the batch has ended."""
         cursor = self._cursor
-        cursor[:] = 0
-        cursor[phase.C_FIRST] = first
         run = self._run_account[id(memory)]
         while True:
-            stop = run(self._stride, count, rows, self._room)
             if cursor[phase.C_OUT]:
                 self._sink(self._outputs[: int(cursor[phase.C_OUT]) * OUTPUT_WORDS].view(OUTPUT))
                 cursor[phase.C_OUT] = 0
@@ -210,13 +214,33 @@ class Engine:
                 self._ask_strategy(memory, int(cursor[phase.C_ROW]))
             elif stop == phase.STOP_FAULT:
                 code = int(self.account[H_FAULT])
-                raise CoreFault(
-                    f"input {first + int(cursor[phase.C_POS])}: {FAULTS[code]} (fault {code}); trading is halted, this is a bug of ours"
-                )
+                at = first + int(cursor[phase.C_POS])
+                raise CoreFault(f"input {at}: {FAULTS[code]} (fault {code}); trading is halted, this is a bug of ours")
+            stop = run(self.stride, count, rows, self.output_room)
+
+    def step_memory(self) -> tuple[npt.NDArray[Any], ...]:
+        """The memory a step works on, in the order of its block; for one shard."""
+        block, heads = self._scratch[0]
+        return (
+            self.inputs, self.market, *self._tables, block, self._shard_rows[0], heads,
+            self.account, self._cursor, self._requests, self._outputs, self._outbox, self._life,
+        )  # fmt: skip
+
+    def after_step(self, first: int, count: int, rows: int, stop: int) -> None:
+        """Hand on the rows of a step, and answer what its account phase stopped for."""
+        memory = self._shard_rows[0]
+        if rows:
+            self._rows_made(memory, rows)
+        self._go_on(first, count, memory, rows, stop)
+
+    def _rows_made(self, memory: npt.NDArray[np.int64], rows: int) -> None:
+        self.rows_seen += rows
+        if self._on_rows is not None:
+            self._on_rows(memory[: rows * self.stride].reshape(rows, self.stride))
 
     def _ask_strategy(self, memory: npt.NDArray[np.int64], row: int) -> None:
         assert self._strategy is not None
-        at = memory[row * self._stride : (row + 1) * self._stride]
+        at = memory[row * self.stride : (row + 1) * self.stride]
         reals = at.view(np.float64)[ROW_WORDS:].tolist()
         self._context.at(int(at[ROW_SLOT]), dict(zip(self.config.program.names, reals, strict=True)))
         self._strategy.on_bar(self._context, Bar(int(at[ROW_OPEN]), int(at[ROW_CLOSE]), *reals[:BASE_COUNT]))

@@ -148,7 +148,7 @@ def market_features(A: I, AF: F, G: I, P: F, R: I, X: F, M: I, MF: F, H: I) -> N
                     X[column * BLOCK_ROWS + count] = MF[x + column]
                 count += 1
                 row = M[row * stride + ROW_NEXT]
-            run_block(G, P, R, AF, state, X, count)
+            run_block(G, P, R, AF, X, state, count)
             at = begin
             for k in range(count):
                 x = at * stride + ROW_WORDS

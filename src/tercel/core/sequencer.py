@@ -2,9 +2,9 @@
 
 It also generates the inputs that time itself causes, alike for every driver because they depend on nothing but the sequenced stream:
 
-* a timer per bar interval at boundary + grace, for silent instruments too. Timers are armed by a market input and fall asleep after two in
-  a row without one, so a week-end or a hole of years costs nothing; the bars they close are then all closed.
-* a day roll at each instant of the account's calendar (such as 17:00 New York).
+* a timer per bar interval at boundary + grace, for silent instruments too. Timers are armed by a market input and fall asleep when every bar
+  it may have opened has closed, so a week-end or a hole of years costs nothing.
+* a day roll at each instant of the account's calendar (such as 17:00 New York) after the first market input.
 
 An input whose arrival lies before the last stamp gets the last stamp. A timer that is due at the same instant as an input comes first.
 """
@@ -37,12 +37,13 @@ from tercel.base.records import (
     Records,
     words,
 )
+from tercel.market.kernels import AHEAD, PENDING
 
 # Words of the sequencer's state.
-S_NUMBER, S_STAMP, S_GRACE, S_ROLL, S_INTERVAL, S_BOUNDARY, S_QUIET, S_MARKET, S_DECREASED, S_WORDS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 16
+S_NUMBER, S_STAMP, S_GRACE, S_ROLL, S_INTERVAL, S_BOUNDARY, S_HEARD, S_MARKET, S_DECREASED = 0, 1, 2, 3, 4, 5, 6, 7, 8
+S_ARMED, S_WORDS = 9, 16  # armed: market data has begun, so day rolls count
 C_CONSUMED = 0
 NEVER = 2**62
-QUIET_TIMERS = 2
 SMALL = 256  # so many records are copied into fixed memory, more are read where they lie
 
 
@@ -75,7 +76,7 @@ def sequence(S: I, C: I, L: I, T: I, O: I, rolls: i64, n: i64, now: i64, room: i
             stamp = S[S_STAMP]
         # What time has caused by then, in order of its instant; a day roll before a timer of the same instant.
         while True:
-            roll = L[S[S_ROLL]] if S[S_ROLL] < rolls and S[S_NUMBER] > 0 else NEVER
+            roll = L[S[S_ROLL]] if S[S_ROLL] < rolls and S[S_ARMED] == 1 else NEVER
             due = S[S_BOUNDARY] + S[S_GRACE] if S[S_BOUNDARY] > 0 else NEVER
             if roll > stamp and due > stamp:
                 break
@@ -87,8 +88,8 @@ def sequence(S: I, C: I, L: I, T: I, O: I, rolls: i64, n: i64, now: i64, room: i
                 S[S_ROLL] += 1
             else:
                 emit(S, O, out * WORDS, TIMER, S[S_BOUNDARY], due if due > S[S_STAMP] else S[S_STAMP], S[S_INTERVAL])
-                S[S_QUIET] += 1
-                S[S_BOUNDARY] = 0 if S[S_QUIET] > QUIET_TIMERS else S[S_BOUNDARY] + S[S_INTERVAL]
+                asleep = S[S_BOUNDARY] > S[S_HEARD] + AHEAD * S[S_INTERVAL]
+                S[S_BOUNDARY] = 0 if asleep else S[S_BOUNDARY] + S[S_INTERVAL]
             out += 1
         if done == n:
             C[C_CONSUMED] = done
@@ -103,16 +104,18 @@ def sequence(S: I, C: I, L: I, T: I, O: I, rolls: i64, n: i64, now: i64, room: i
         if T[t + TS_RECV] < stamp:
             S[S_DECREASED] += 1
         O[o + TS_RECV] = stamp
-        if S[S_NUMBER] == 0:
-            while S[S_ROLL] < rolls and L[S[S_ROLL]] <= stamp:
-                S[S_ROLL] += 1
         S[S_NUMBER] += 1
         S[S_STAMP] = stamp
         if (T[t + HEAD] >> KIND_SHIFT) & BYTE_MASK <= MARKET_KINDS_MAX:
             S[S_MARKET] += 1
-            S[S_QUIET] = 0
+            S[S_HEARD] = stamp
+            if S[S_ARMED] == 0:
+                S[S_ARMED] = 1
+                while S[S_ROLL] < rolls and L[S[S_ROLL]] <= stamp:
+                    S[S_ROLL] += 1
             if S[S_INTERVAL] > 0 and S[S_BOUNDARY] == 0:
-                S[S_BOUNDARY] = stamp // S[S_INTERVAL] * S[S_INTERVAL] + S[S_INTERVAL]
+                # The first boundary whose timer is not yet due: the bar before may still be within its grace.
+                S[S_BOUNDARY] = (stamp - S[S_GRACE]) // S[S_INTERVAL] * S[S_INTERVAL] + S[S_INTERVAL]
         done += 1
         out += 1
 
@@ -153,9 +156,12 @@ class Sequencer:
     def __init__(self, *, interval_ns: int, grace_ns: int, day_roll: str = "17:00 America/New_York", room: int = 1 << 16) -> None:
         if grace_ns < 0:
             raise ConfigError(f"bars.grace: expected 0 or more, was {grace_ns} ns")
+        if interval_ns and grace_ns > (PENDING - 1) * interval_ns:
+            expected = f"expected at most {PENDING - 1} bars of {interval_ns} ns, because {PENDING} can be open at once"
+            raise ConfigError(f"bars.grace: {expected}, was {grace_ns} ns; make the grace shorter or the bars longer")
         self.state = np.zeros(S_WORDS, np.int64)
         self.state[S_GRACE], self.state[S_INTERVAL] = grace_ns, interval_ns
-        self._rolls = day_rolls(day_roll)
+        self.rolls = day_rolls(day_roll)
         self._room = room
         self._out = np.zeros(room * WORDS, np.int64)
         self._in = np.zeros(SMALL * WORDS, np.int64)
@@ -163,7 +169,7 @@ class Sequencer:
         self._run_small = self._bind(self._in)
 
     def _bind(self, memory: npt.NDArray[np.int64]) -> Callable[..., int]:
-        return entry(sequence).bind(self.state, self._cursor, self._rolls, memory, self._out)
+        return entry(sequence).bind(self.state, self._cursor, self.rolls, memory, self._out)
 
     @property
     def number(self) -> int:
@@ -194,7 +200,7 @@ class Sequencer:
             run = self._bind(flat)
         self._cursor[0] = 0
         while True:
-            out = run(len(self._rolls), count, now_ns, self._room)
+            out = run(len(self.rolls), count, now_ns, self._room)
             if out:
                 yield self._out[: out * WORDS].view(TICK)
             if out < self._room:

@@ -40,6 +40,7 @@ from tercel.risk import kernels as risk
 from tercel.risk.limits import Limits
 
 MICROS = 1_000_000
+FAR = 2**62
 RATE_WINDOW_NS = 1_000_000_000
 
 
@@ -91,8 +92,13 @@ def to_integer(units: float, instrument: Instrument) -> int:
 
 
 def lots_to_integer(lots: float, instrument: Instrument) -> int:
-    """A size in lots as an integer of the instrument, rounded down to the size step."""
-    return int(lots * instrument.lot + 1e-9) // instrument.size_increment * instrument.size_increment
+    """A size in lots as an integer of the instrument, rounded down to the size step; at most `FAR`, which no size reaches."""
+    return min(int(lots * instrument.lot + 1e-9), FAR) // instrument.size_increment * instrument.size_increment
+
+
+def micros(money: float) -> int:
+    """An amount of a currency in micro-units; at most `FAR`, which no amount reaches."""
+    return min(round(money * MICROS), FAR)
 
 
 def value_ratio(instrument: Instrument) -> tuple[int, int]:
@@ -150,7 +156,7 @@ def _instrument(
     position_max = lots_to_integer(per(limits.position_lots, names, "risk.position_lots"), instrument)
     state[r + risk.R_ORDER_MAX] = lots_to_integer(per(limits.order_lots, names, "risk.order_lots"), instrument)
     state[r + risk.R_POSITION_MAX] = position_max
-    state[r + risk.R_NOTIONAL_MAX] = round(per(limits.notional, currency, "risk.notional") * MICROS)
+    state[r + risk.R_NOTIONAL_MAX] = micros(per(limits.notional, currency, "risk.notional"))
     reals[r + risk.R_COLLAR] = limits.collar
     state[r + risk.R_AGE_MAX] = limits.quote_age_ns_max
 
@@ -169,10 +175,10 @@ def _account(config: CoreConfig, layout: Layout, state: npt.NDArray[np.int64]) -
     k = layout.places[H_ACCOUNT]
     state[k + risk.K_RATE_MAX] = limits.orders_per_second
     state[k + risk.K_RATE_WINDOW] = RATE_WINDOW_NS
-    state[k + risk.K_ACCOUNT_LOSS] = round(limits.account_loss * MICROS)
+    state[k + risk.K_ACCOUNT_LOSS] = micros(limits.account_loss)
     for number, currency in enumerate(config.currencies):
         y = layout.section(H_CURRENCY, risk.CURRENCY_WORDS, number)
-        state[y + risk.Y_LOSS_MAX] = round(per(limits.daily_loss, (currency,), "risk.daily_loss") * MICROS)
+        state[y + risk.Y_LOSS_MAX] = micros(per(limits.daily_loss, (currency,), "risk.daily_loss"))
         if not limits.account_loss:
             continue
         if currency == limits.account_currency:

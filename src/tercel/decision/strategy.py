@@ -52,6 +52,10 @@ class Context(Protocol):
         """Ask of the standing quote; NaN when there is none."""
 
     @property
+    def quote_code(self) -> int:
+        """0 while the standing quote can be traded on, else why not: NO_QUOTE, ONE_SIDED, CROSSED or STALE of `tercel.base.codes`."""
+
+    @property
     def position(self) -> float:
         """Position in whole units (not lots), signed."""
 
@@ -68,8 +72,18 @@ class Context(Protocol):
         """Smallest step of a size, in units."""
 
     @property
+    def size_min(self) -> float:
+        """Smallest size of an order, in units."""
+
+    @property
     def size_max(self) -> float:
         """Largest position the limits allow, in units."""
+
+    def size_for(self, risk: float, move: float) -> float:
+        """The largest size, in steps and at most `size_max`, that gains or loses no more than `risk` when the price moves by `move`.
+
+        `risk` in quote currency, `move` in price units; units out, 0.0 when `move` is not positive.
+        """
 
     def target(self, units: float, *, score: float = 0.0, confidence: float = 0.0) -> None:
         """Ask for one market order from the position to `units`."""

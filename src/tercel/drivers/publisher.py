@@ -36,6 +36,11 @@ class Publisher:
         at = self._config.layout.places[H_REASONS]
         self._reasons = engine.account[at : at + slots * COUNT].reshape(slots, COUNT)
         self._unit = np.array([one.multiplier / 10**one.size_decimals for one in self._config.instruments])
+        base, step = int(engine.market[M_BASE]), int(engine.market[M_SLOT_WORDS])
+        bars = engine.market[base : base + slots * step].reshape(slots, step)
+        ring = bars[:, market.BAR_RING : market.BAR_RING + market.PENDING * market.PENDING_WORDS]
+        self._ring = ring.reshape(slots, market.PENDING, market.PENDING_WORDS)  # a view: it shows the bars as they grow
+        assert np.shares_memory(self._ring, engine.market)
         self._rows: list[tuple[int, int, list[float]]] = []
         self._outputs: list[Records] = []
         self._quote_wall = np.zeros(slots, np.int64)
@@ -120,15 +125,10 @@ class Publisher:
 
     def _forming(self) -> list[tuple[int, int, list[float]]]:
         """The newest open bar of each instrument, as it stands."""
-        state = self._engine.market
-        base, step = int(state[M_BASE]), int(state[M_SLOT_WORDS])
-        found = []
-        for slot in range(len(self._config.instruments)):
-            at = base + slot * step + market.BAR_RING
-            ring = state[at : at + market.PENDING * market.PENDING_WORDS].reshape(market.PENDING, market.PENDING_WORDS)
-            open_bars = ring[ring[:, market.P_ACTIVE] == 1]
-            if len(open_bars):
-                newest = open_bars[open_bars[:, market.P_START].argmax()]
-                reals = newest.view(np.float64)[market.P_OPEN : market.P_VOLUME + 1].tolist()
-                found.append((slot, int(newest[market.P_START]), reals))
-        return found
+        starts = np.where(self._ring[:, :, market.P_ACTIVE] == 1, self._ring[:, :, market.P_START], -1)
+        newest = starts.argmax(axis=1)
+        slots = np.flatnonzero(starts.max(axis=1) >= 0)
+        bars = self._ring[slots, newest[slots]]
+        opened = bars[:, market.P_START].tolist()
+        reals = bars.view(np.float64)[:, market.P_OPEN : market.P_VOLUME + 1].tolist()
+        return list(zip(slots.tolist(), opened, reals, strict=True))

@@ -16,16 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import ConfigError, JournalError
-from tercel.base.records import DAY_ROLL, MARKET_KINDS_MAX, OUT_FILL, OUT_INTENT, OUTPUT, TIMER, Records
+from tercel.base.records import DAY_ROLL, OUT_CANCEL, OUT_FILL, OUTPUT, TIMER, Records
 from tercel.core.engine import Engine
-from tercel.core.layout import H_CURRENCY, H_FILL_NUMBER, H_IDENTITY, H_LEDGER, H_ORDER_NUMBER, ID_INPUT
+from tercel.core.layout import H_CURRENCY, H_FILL_NUMBER, H_IDENTITY, H_LEDGER, H_ORDER_NUMBER, H_RISK, ID_INPUT
 from tercel.core.sequencer import S_MARKET, S_NUMBER, S_STAMP, Sequencer
 from tercel.drivers.result import book_of, mark_value
+from tercel.execution.lifecycle import CANCELED, OPEN
 from tercel.journal import entries, snapshots
 from tercel.journal.input_log import InputLog
 from tercel.journal.journal import Journal
 from tercel.ledger import kernels as ledger
-from tercel.risk.kernels import CURRENCY_WORDS, Y_DAY_START
+from tercel.risk.kernels import CURRENCY_WORDS, R_REWARM_ROWS, RISK_WORDS, Y_DAY_START
 
 SNAPSHOTS_KEPT = 3
 
@@ -48,19 +49,30 @@ class Past:
     epoch: int
     outputs: Records
     last_input: int
+    layout_hash: str  # of the last session; "" when there was none
+    market_inputs: dict[int, int]  # market records before the session that began at this input
+
+    def market_before(self, number: int) -> int:
+        """Market records before input `number`, as far as the sessions say: exact where a session began."""
+        return max((count for begun, count in self.market_inputs.items() if begun < number), default=0)
 
 
 def read_past(journal: Journal) -> Past:
     """Read the journal from its beginning."""
-    epoch, last_input = 0, 0
+    past = Past(0, np.zeros(0, OUTPUT), 0, "", {})
     outputs: list[Records] = []
     for entry in journal.read():
-        last_input = max(last_input, entry.input_number)
+        past.last_input = max(past.last_input, entry.input_number)
         if entry.kind == entries.OUTPUTS:
             outputs.append(entries.decode_outputs(entry.payload))
         elif entry.kind == entries.SESSION:
-            epoch = max(epoch, entries.decode(entry.kind, entry.payload).epoch)  # type: ignore[union-attr]
-    return Past(epoch, np.concatenate(outputs) if outputs else np.zeros(0, OUTPUT), last_input)
+            session = entries.decode(entry.kind, entry.payload)
+            assert isinstance(session, entries.Session)
+            past.epoch, past.layout_hash = max(past.epoch, session.epoch), session.layout_hash
+            past.market_inputs[entry.input_number] = session.market_inputs
+    if outputs:
+        past.outputs = np.concatenate(outputs)
+    return past
 
 
 @dataclass(frozen=True)
@@ -93,13 +105,15 @@ class Recovery:
         self._log, self._journal, self._layout_hash = log, journal, layout_hash
         self.made: list[Records] = []  # outputs of the replay; the engine's sink appends here
 
-    def run(self, *, snapshot_allowed: bool = True) -> Recovered:
-        """Recover. `snapshot_allowed` is False for a strategy with state of its own: it must be replayed from the first input."""
+    def run(self, *, replay_all: bool = False) -> Recovered:
+        """Recover. `replay_all` is for a strategy with state of its own: it is replayed from where it began, not from a later snapshot."""
         past = read_past(self._journal)
         if self._log.last == 0 and not len(past.outputs) and past.last_input == 0:
             return Recovered("new", past.epoch, 0, 0)
         skipped: list[snapshots.Skipped] = []
-        snapshot = snapshots.newest(self._folder, self._layout_hash, skipped=skipped) if snapshot_allowed else None
+        snapshot = snapshots.newest(self._folder, self._layout_hash, skipped=skipped)
+        if replay_all and snapshot is not None and snapshot.input_number != self._log.first - 1:
+            snapshot = None
         why = self._impossible(snapshot, past, skipped)
         if why:
             return self._rewarm(past, why)
@@ -118,10 +132,11 @@ class Recovery:
             if snapshot.input_number > self._log.last or self._log.first > snapshot.input_number + 1:
                 return f"the input log holds {self._log.first} to {self._log.last}, the snapshot is of input {snapshot.input_number}"
             return ""
-        if skipped:
-            return f"no usable snapshot: {skipped[0].reason}"
+        if past.layout_hash != self._layout_hash:
+            return f"other settings or another version: expected {self._layout_hash}, the last session was {past.layout_hash or 'none'}"
         if self._log.first != 1:
-            return f"no snapshot, and the input log begins at input {self._log.first}"
+            lacking = f"no usable snapshot ({skipped[0].reason})" if skipped else "no snapshot"
+            return f"{lacking}, and the input log begins at input {self._log.first}"
         return ""
 
     def _replay(self, first: int) -> int:
@@ -129,8 +144,7 @@ class Recovery:
         if first > self._log.last:
             return 0
         for logged in self._log.read(first):
-            outside = logged[(logged["kind"] != TIMER) & (logged["kind"] != DAY_ROLL)]
-            again = [part.copy() for part in self._sequencer.push(outside, int(logged["ts_recv"][-1]))]
+            again = [part.copy() for part in self._sequencer.push(from_outside(logged), int(logged["ts_recv"][-1]))]
             together = np.concatenate(again) if again else logged[:0]
             if together.tobytes() != logged.tobytes():
                 begin = first + count
@@ -162,9 +176,40 @@ class Recovery:
     def _rewarm(self, past: Past, why: str) -> Recovered:
         engine, account = self._engine, self._engine.account
         self._refuse_strangers(past)
+        last = max(self._log.last, past.last_input)
+        past.outputs = np.concatenate([past.outputs, self._forget_orders(past.outputs, last)])
+        self._take_over(past.outputs)
+        account[account[H_IDENTITY] + ID_INPUT] = last
+        warmed = self._warm()
+        state = self._sequencer.state
+        state[S_NUMBER] = last
+        state[S_MARKET] += past.market_before(self._log.first)
+        state[S_STAMP] = max(int(state[S_STAMP]), int(past.outputs["time"].max(initial=0)))  # core time never goes back
+        for slot in range(len(engine.config.instruments)):
+            account[engine.config.layout.section(H_RISK, RISK_WORDS, slot) + R_REWARM_ROWS] = engine.config.program.memory_rows
+        # The snapshot first: between the two, a crash finds the rewarmed state or begins this again.
+        save_snapshot(self._folder, state_of(engine, self._sequencer), self._layout_hash)
+        self._log.restart(last + 1)
+        return Recovered("rewarmed", past.epoch, warmed, 0, why)
+
+    def _forget_orders(self, outputs: Records, last: int) -> Records:
+        """A cancel, put into the journal, for every order it last saw open: the modelled venue that held them is gone."""
+        newest = {int(one["order"]): one for one in outputs[outputs["order"] > 0]}
+        cancels = np.array([one for one in newest.values() if int(one["state"]) in OPEN], OUTPUT)
+        cancels["kind"], cancels["state"], cancels["input"], cancels["code"] = OUT_CANCEL, CANCELED, last, 0
+        for name in ("cash_micros", "fee_micros", "execution"):
+            cancels[name] = 0
+        if len(cancels):
+            self._journal.append(entries.OUTPUTS, last, entries.encode_outputs(cancels))
+            self._journal.commit()
+        return cancels
+
+    def _take_over(self, outputs: Records) -> None:
+        """Positions, cash and numbers from the journal's outputs."""
+        engine, account = self._engine, self._engine.account
         book = book_of(engine.config.instruments)
-        book.apply(past.outputs[np.isin(past.outputs["instrument"], list(book.accounts))])
-        marks = {int(one["instrument"]): float(one["mid"]) for one in past.outputs if np.isfinite(one["mid"])}
+        book.apply(outputs[np.isin(outputs["instrument"], list(book.accounts))])
+        marks = {int(one["instrument"]): float(one["mid"]) for one in outputs if np.isfinite(one["mid"])}
         layout = engine.config.layout
         starts = dict.fromkeys(engine.config.currencies, 0.0)
         for slot, one in enumerate(engine.config.instruments):
@@ -179,16 +224,8 @@ class Recovery:
             starts[one.quote] += kept.cash_micros - kept.fees_micros + 1e6 * mark_value(one, kept.position, marks.get(one.id, 0.0))
         for number, currency in enumerate(engine.config.currencies):
             account[layout.section(H_CURRENCY, CURRENCY_WORDS, number) + Y_DAY_START] = round(starts[currency])
-        intents, fills = past.outputs[past.outputs["kind"] == OUT_INTENT], past.outputs[past.outputs["kind"] == OUT_FILL]
-        account[H_ORDER_NUMBER] = int(intents["order"].max()) if len(intents) else 0
-        account[H_FILL_NUMBER] = int(fills["execution"].max()) if len(fills) else 0
-        last = max(self._log.last, past.last_input)
-        account[account[H_IDENTITY] + ID_INPUT] = last
-        warmed = self._warm()
-        self._sequencer.state[S_NUMBER] = last
-        self._log.restart(last + 1)
-        save_snapshot(self._folder, state_of(engine, self._sequencer), self._layout_hash)
-        return Recovered("rewarmed", past.epoch, warmed, 0, why)
+        account[H_ORDER_NUMBER] = int(outputs["order"].max(initial=0))
+        account[H_FILL_NUMBER] = int(outputs["execution"].max(initial=0))
 
     def _refuse_strangers(self, past: Past) -> None:
         """A position in an instrument that this run does not trade must not be forgotten."""
@@ -202,14 +239,18 @@ class Recovery:
             )
 
     def _warm(self) -> int:
-        """Market state from what the log still has; the account does not see it."""
+        """Market state from what the log still has, sequenced anew because bars may be others now; the account does not see it."""
         count = 0
         if self._log.last < self._log.first:
             return 0
         for logged in self._log.read(self._log.first):
-            self._engine.warm(logged)
-            state = self._sequencer.state
-            state[S_MARKET] += int(np.count_nonzero((logged["kind"] <= MARKET_KINDS_MAX) & (logged["kind"] != DAY_ROLL)))
-            state[S_STAMP] = int(logged["ts_recv"][-1])
+            for part in self._sequencer.push(from_outside(logged), int(logged["ts_recv"][-1])):
+                self._engine.warm(part)
             count += len(logged)
         return count
+
+
+def from_outside(logged: Records) -> Records:
+    """The inputs that came from outside; the sequencer makes the others again."""
+    outside: Records = logged[(logged["kind"] != TIMER) & (logged["kind"] != DAY_ROLL)]
+    return outside

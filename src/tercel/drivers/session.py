@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tercel.base.errors import ConfigError
-from tercel.base.kernel import compile_all
+from tercel.base.kernel import COMPILED, compile_all, entry
 from tercel.base.time import parse_duration
 from tercel.core.engine import kernels
-from tercel.core.sequencer import Sequencer
+from tercel.core.sequencer import Sequencer, sequence
 from tercel.core.setup import CoreConfig
+from tercel.core.step import step_run
 from tercel.decision.rules import EmaCross
 from tercel.decision.strategy import Strategy
 from tercel.execution.venue import VenueModel
@@ -67,7 +68,6 @@ class Plan:
 
 def compile_core(core: CoreConfig, progress: Progress | None = None) -> None:
     """Compile, or load from the cache, all that the core will enter; seconds the first time, milliseconds later."""
-    from tercel.base.kernel import entry
-    from tercel.core.sequencer import sequence
 
-    compile_all([*kernels(core), entry(sequence)], progress)
+    live = [entry(step_run)] if COMPILED else []
+    compile_all([*kernels(core), entry(sequence), *live], progress)

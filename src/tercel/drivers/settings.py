@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
 import importlib
+import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from tercel.base.errors import ConfigError
+from tercel.base.time import parse_duration
 from tercel.decision.rules import EmaCross
 from tercel.decision.strategy import Strategy
 from tercel.drivers.session import Plan
@@ -24,6 +27,7 @@ from tercel.risk.limits import Limits
 FILE_NAME: Final = "tercel.toml"
 _SECTIONS: Final[dict[str, type[Any]]] = {"rule": EmaCross, "risk": Limits, "venue": VenueModel}
 _BARS: Final = ("every", "price", "grace", "feed_latency")
+_DURATIONS: Final = ("grace", "feed_latency", "quote_age_max", "latency")
 _TOP: Final = ("bars", "features", "strategy", *_SECTIONS)
 
 
@@ -50,11 +54,20 @@ def parse(table: Mapping[str, Any], where: str, strategy: str | None = None) -> 
     _known(table, _TOP, where, "")
     bars = _section(table, "bars", where)
     _known(bars, _BARS, where, "bars.")
-    clock = spec.bars(bars.get("every", "1m"), bars.get("price", "mid"))
+    for key, value in bars.items():
+        _check_type("str", value, f"{where}: bars.{key}")
+    every = bars.get("every", "1m")
+    with _naming(f"{where}: bars.every"):
+        spec.bars(every)
+    with _naming(f"{where}: bars.price"):
+        clock = spec.bars(every, bars.get("price", "mid"))
+    _durations(bars, f"{where}: bars.")
     features = tuple(feature(text, where) for text in _strings(table, "features", where))
     made = {name: _make(kind, _section(table, name, where), where, name) for name, kind in _SECTIONS.items()}
     wanted = strategy or table.get("strategy")
-    decide: EmaCross | Strategy = made["rule"] if wanted is None else load_strategy(str(wanted), where)
+    if wanted is not None:
+        _check_type("str", wanted, f"{where}: strategy")
+    decide: EmaCross | Strategy = made["rule"] if wanted is None else load_strategy(wanted, where)
     timing = {key: bars[key] for key in ("grace", "feed_latency") if key in bars}
     return Plan(spec.FeatureSet(clock, features), decide, made["risk"], made["venue"], **timing)
 
@@ -74,8 +87,6 @@ def feature(text: str, where: str = "features") -> spec.Feature:
 
 def load_strategy(target: str, where: str = "strategy") -> Strategy:
     """An instance of the strategy class at "module:Class"; the working folder is importable. Raises `ConfigError`."""
-    import sys
-
     module_name, _, class_name = target.partition(":")
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -92,7 +103,7 @@ def text_of(plan: Plan) -> str:
     """The plan as resolved, JSON with sorted keys: what the journal keeps, and what the settings hash covers."""
     decide = plan.decide
     if isinstance(decide, Strategy):
-        shown: Any = {"strategy": f"{type(decide).__module__}:{type(decide).__qualname__}"}
+        shown: Any = {"strategy": f"{type(decide).__module__}:{type(decide).__qualname__}", "source": _source_hash(type(decide))}
     else:
         shown = dataclasses.asdict(decide) if decide is not None else None
     table = {
@@ -108,6 +119,12 @@ def text_of(plan: Plan) -> str:
         "venue": dataclasses.asdict(plan.venue),
     }
     return msgspec.json.encode(table, order="sorted").decode()
+
+
+def _source_hash(strategy: type[Strategy]) -> str:
+    """16 hex digits over the file a strategy stands in, "" where there is none: a changed strategy is another one."""
+    file = getattr(sys.modules.get(strategy.__module__), "__file__", None)
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
 
 
 def hash_of(plan: Plan) -> str:
@@ -142,10 +159,25 @@ def _make(kind: type[Any], section: Mapping[str, Any], where: str, name: str) ->
     _known(section, tuple(fields), where, f"{name}.")
     for key, value in section.items():
         _check_type(str(fields[key].type), value, f"{where}: {name}.{key}")
-    try:
+    _durations(section, f"{where}: {name}.")
+    with _naming(where):
         return kind(**section)
+
+
+def _durations(section: Mapping[str, Any], prefix: str) -> None:
+    for key in _DURATIONS:
+        if key in section:
+            with _naming(prefix + key):
+                parse_duration(section[key])
+
+
+@contextlib.contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Say of a `ConfigError` raised inside where the setting stands."""
+    try:
+        yield
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        raise ConfigError(f"{what}: {error}") from None
 
 
 def _check_type(wanted: str, value: Any, what: str) -> None:

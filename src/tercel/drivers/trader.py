@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from tercel import __version__
 from tercel.base import codes, paths
-from tercel.base.kernel import CACHE
+from tercel.base.kernel import CACHE, COMPILED
 from tercel.base.records import (
     EPOCH,
     HALT,
@@ -32,11 +32,12 @@ from tercel.base.records import (
     Records,
 )
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, format_instant, wall_ns
-from tercel.core.engine import Engine
+from tercel.core.engine import CoreFault, Engine
 from tercel.core.layout import H_ACCOUNT
 from tercel.core.sequencer import S_DECREASED, command
+from tercel.core.step import Step
 from tercel.drivers.publisher import Publisher
-from tercel.drivers.recovery import Recovered, Recovery, save_snapshot, state_of
+from tercel.drivers.recovery import Recovered, Recovery, State, save_snapshot, state_of
 from tercel.drivers.session import Plan, Progress, compile_core
 from tercel.drivers.settings import hash_of, text_of
 from tercel.journal import entries
@@ -51,6 +52,7 @@ from tercel.risk.kernels import K_HALTED
 
 POLL_LIMIT: Final = 1_024  # records taken per turn; what is due beyond that waits in the feed
 IDLE_NS_MAX: Final = 2 * NS_PER_MS  # longest sleep, so that a halt is seen at once
+STAGED_EVERY: Final = 16
 PUBLISH_NS: Final = 50 * NS_PER_MS
 SNAPSHOT_NS: Final = 60 * NS_PER_S
 PARENT_CHECK_NS: Final = NS_PER_S
@@ -82,6 +84,8 @@ class Trader:
         self._counts = {OUT_INTENT: 0, OUT_FILL: 0, OUT_DENIED: 0}
         self._parent = os.getppid()
         self._saver: threading.Thread | None = None
+        self._turns = 0
+        self._step: Step | None = None
         self._safe = 0
 
     def start(self, progress: Progress | None = None) -> Recovered:
@@ -96,12 +100,14 @@ class Trader:
         self.layout_hash = f"{self.engine.layout_hash}-{hash_of(self.plan)}-{CACHE.name}"
         recovery = Recovery(self.folder, self.engine, self.sequencer, self.log, self.journal, self.layout_hash)
         self._outputs = recovery.made
-        self.recovered = recovery.run(snapshot_allowed=not self._has_python_strategy)
+        self.recovered = recovery.run(replay_all=self._has_python_strategy)
         self._outputs = []
         self._open_session(self.recovered)
         self.feed.seek(self.sequencer.market_inputs)
         self._open_view()
         self._first_commands()
+        if COMPILED:
+            self._step = Step(self.sequencer, self.engine, POLL_LIMIT)
         gc.collect()
         gc.freeze()
         return self.recovered
@@ -117,6 +123,7 @@ class Trader:
         session = entries.Session(
             account=self.options.account, epoch=self.epoch, mode=self.options.mode, started_ns=wall_ns(), settings_hash=hash_of(self.plan),
             layout_hash=self.layout_hash, program_hash=self.core.program.hash, tercel_version=__version__,
+            market_inputs=self.sequencer.market_inputs,
         )  # fmt: skip
         for payload in (session, entries.Config(text_of(self.plan))):
             self._note(payload)
@@ -194,7 +201,16 @@ class Trader:
         return True
 
     def _apply(self, records: Records, started: int | None = None) -> None:
-        """Sequence records and push them through everything. `started` times them."""
+        """Sequence records and push them through everything. `started` times them.
+
+        What comes from the market takes one entry into compiled code; every `STAGED_EVERY`th turn goes stage by stage instead, so that each
+        stage has its histogram. The outputs are the same to the bit.
+        """
+        if started is not None and self._step is not None:
+            self._turns += 1
+            if self._turns % STAGED_EVERY:
+                self._apply_at_once(self._step, records, started)
+                return
         at = started if started is not None else clock_ns()
         for part in self.sequencer.push(records):
             sequenced = clock_ns()
@@ -202,6 +218,21 @@ class Trader:
                 self._histograms[SEQUENCE].record(sequenced - at)
             self._core(part, sequenced, started)
             at = clock_ns()
+
+    def _apply_at_once(self, step: Step, records: Records, started: int) -> None:
+        try:
+            step(records)
+        except CoreFault:
+            self.log.append(step.sequenced)  # whoever looks for the fault needs the input that caused it
+            raise
+        decided = clock_ns()
+        self._histograms[TOTAL].record(decided - started)
+        # Before the journal: it must never know an output whose input the log lacks.
+        self.log.append(step.sequenced)
+        logged = clock_ns()
+        self._histograms[LOG].record(logged - decided)
+        if self._outputs:
+            self._keep_outputs(logged)
 
     def _core(self, part: Records, at: int, started: int | None = None) -> None:
         self.log.append(part)
@@ -272,14 +303,25 @@ class Trader:
             time.sleep(wait / NS_PER_S)
 
     def snapshot(self) -> None:
-        """Copy the state here, store it on a thread of its own; the log may then drop what lies before the snapshot stored last time."""
+        """Copy the state here, store it on a thread of its own; the log may then drop what lies before the snapshot stored last time.
+
+        The journal is durable first: a snapshot that knew of more would hide from a restart what the journal lacks. For a strategy with
+        state of its own nothing is stored: it is replayed from where it began, or rewarmed once the log has dropped that.
+        """
         if self._saver is not None:
             self._saver.join()
-        state = state_of(self.engine, self.sequencer)
-        self._saver = threading.Thread(target=save_snapshot, args=(self.folder, state, self.layout_hash), name="snapshot")
-        self._saver.start()
+        if self._has_python_strategy:
+            self.log.allow_trim(self.engine.input_number + 1)
+            return
         self.log.allow_trim(self._safe)
-        self._safe = state.input_number + 1
+        self.journal.commit()
+        self.journal.sync()
+        self._saver = threading.Thread(target=self._save, args=(state_of(self.engine, self.sequencer),), name="snapshot")
+        self._saver.start()
+
+    def _save(self, state: State) -> None:
+        save_snapshot(self.folder, state, self.layout_hash)
+        self._safe = state.input_number + 1  # only once it is stored
 
     def stop(self, number: int = 0, _frame: FrameType | None = None) -> None:
         """End `run` after the current turn; fits a signal handler."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from tercel.base.exact import OVERFLOW_MARK, multiply_divide, to_units
 from tercel.base.kernel import F, I, i64, kernel
-from tercel.execution.lifecycle import ACCEPTED, EVENTS, PARTIALLY_FILLED, PENDING_CANCEL
+from tercel.execution.lifecycle import EVENTS
 from tercel.ledger.kernels import L_PRICE_SCALE, L_SIZE_STEP
 from tercel.market.kernels import Q_ASK, Q_ASK_SIZE, Q_BID, Q_BID_SIZE, Q_STATE, Q_TICK, QUOTE_GOOD
 
 # Words of one order; state 0 is a free place.
 O_STATE, O_SLOT, O_SIDE, O_TYPE, O_TIF, O_SIZE, O_FILLED, O_PRICE = 0, 1, 2, 3, 4, 5, 6, 7
-O_NUMBER, O_ARRIVAL, O_TICK, O_CANCEL_AT, O_SCORE, O_CONFIDENCE = 8, 9, 10, 11, 12, 13
-ORDER_WORDS = 14
+O_NUMBER, O_ARRIVAL, O_TICK, O_CANCEL_AT, O_SCORE, O_CONFIDENCE, O_RESTS = 8, 9, 10, 11, 12, 13, 14
+ORDER_WORDS = 15
 MARKET, LIMIT = 0, 1
 GOOD_TILL_CANCEL, IMMEDIATE = 0, 1
 
@@ -68,16 +68,14 @@ def match_price(A: I, AF: F, o: i64, q: i64, l: i64) -> i64:
         return touch
     if (side > 0 and touch > A[o + O_PRICE]) or (side < 0 and touch < A[o + O_PRICE]):
         return 0
-    return A[o + O_PRICE] if is_resting(A, o) == 1 else touch
+    return A[o + O_PRICE] if A[o + O_RESTS] == 1 else touch
 
 
 @kernel
-def is_resting(A: I, o: i64) -> i64:
-    """1 for a limit order that already stands in the book: it trades at its own price and pays the maker's fee."""
-    if A[o + O_TYPE] != LIMIT:
-        return 0
-    state = A[o + O_STATE]
-    return 1 if state == ACCEPTED or state == PARTIALLY_FILLED or state == PENDING_CANCEL else 0
+def rest(A: I, o: i64) -> None:
+    """The venue has seen the order and keeps it: a limit order now stands in the book, trades at its own price, pays the maker's fee."""
+    if A[o + O_TYPE] == LIMIT and A[o + O_TIF] != IMMEDIATE:
+        A[o + O_RESTS] = 1
 
 
 @kernel
@@ -111,11 +109,11 @@ def free_order(A: I, table: i64, capacity: i64) -> i64:
 
 
 @kernel
-def open_size(A: I, table: i64, top: i64, slot: i64) -> i64:
-    """Signed size of this instrument still open in orders."""
+def open_size(A: I, table: i64, top: i64, slot: i64, side: i64) -> i64:
+    """Size of this instrument still open in orders of one side; what the other side may bring is never counted on."""
     total = 0
     for k in range(top):
         o = table + k * ORDER_WORDS
-        if A[o + O_STATE] != 0 and A[o + O_SLOT] == slot:
-            total += A[o + O_SIDE] * (A[o + O_SIZE] - A[o + O_FILLED])
+        if A[o + O_STATE] != 0 and A[o + O_SLOT] == slot and A[o + O_SIDE] == side:
+            total += A[o + O_SIZE] - A[o + O_FILLED]
     return total

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tercel.base.kernel import Entry, F, I, entry, f64, i64, kernel
+from tercel.base.kernel import Entry, F, I, entry, i64, kernel
 
 NAN = float("nan")
 
@@ -68,41 +68,41 @@ def opcode(
     return register
 
 
-@kernel
-def roll_sum(S: F, s: i64, n: i64, x: f64) -> f64:
-    """Sum of the last n values, without drift; NaN until there are n. State: position, full, running, block, then the ring of n."""
-    j = int(S[s])
-    ring = s + 4 + j
-    running = S[s + 2] + x - S[ring]
-    block = S[s + 3] + x
-    S[ring] = x
-    j += 1
-    if j == n:
-        j = 0
-        S[s + 1] = 1.0
-        running = block
-        block = 0.0
-    S[s] = float(j)
-    S[s + 2] = running
-    S[s + 3] = block
-    if S[s + 1] == 0.0:
-        return NAN
-    return running
-
-
 @opcode(1, 1, inputs=("value",), parameters=("rows",), state_words=lambda p: 4 + int(p[0]), memory_rows=lambda p: int(p[0]))
 @kernel
 def sma(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
-    """Simple moving average: mean of the last `rows` values."""
+    """Simple moving average: mean of the last `rows` values.
+
+    The running sum is replaced by the block's own sum each time the ring wraps, so it does not drift. State: position, full, running sum,
+    block sum, then the ring of `rows`.
+    """
     rows = int(P[p])
     a = R[r]
     y = R[r + 1]
+    j = int(S[s])
+    full = S[s + 1]
+    running = S[s + 2]
+    block = S[s + 3]
     for k in range(n):
         x = X[a + k]
         out = NAN
         if x == x:
-            out = roll_sum(S, s, rows, x) / P[p]
+            running = running + x - S[s + 4 + j]
+            block = block + x
+            S[s + 4 + j] = x
+            j += 1
+            if j == rows:
+                j = 0
+                full = 1.0
+                running = block
+                block = 0.0
+            if full == 1.0:
+                out = running / P[p]
         X[y + k] = out if out == out else NAN
+    S[s] = float(j)
+    S[s + 1] = full
+    S[s + 2] = running
+    S[s + 3] = block
 
 
 @opcode(2, 1, inputs=("value",), parameters=("rows",), state_words=lambda _: 2, memory_rows=lambda p: 9 * int(p[0]))
@@ -113,22 +113,24 @@ def ema(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     alpha = 2.0 / (rows + 1.0)
     a = R[r]
     y = R[r + 1]
+    seen = S[s]
+    value = S[s + 1]
     for k in range(n):
         x = X[a + k]
         out = NAN
         if x == x:
-            seen = S[s]
             if seen < rows:
                 seen += 1.0
-                S[s] = seen
-                S[s + 1] += x
+                value += x
                 if seen == rows:
-                    S[s + 1] = S[s + 1] / rows
-                    out = S[s + 1]
+                    value = value / rows
+                    out = value
             else:
-                out = S[s + 1] + alpha * (x - S[s + 1])
-                S[s + 1] = out
+                value = value + alpha * (x - value)
+                out = value
         X[y + k] = out if out == out else NAN
+    S[s] = seen
+    S[s + 1] = value
 
 
 @opcode(3, 1, inputs=("value",), parameters=("rows",), state_words=lambda _: 4, memory_rows=lambda p: 18 * int(p[0]))
@@ -136,38 +138,46 @@ def ema(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
 def rsi(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     """Relative strength index by Wilder's smoothing (New Concepts in Technical Trading Systems, 1978): 100 gain / (gain + loss).
 
-    The first averages are the mean of the first `rows` changes. A market that has not moved at all reads 50.
+    The first averages are the mean of the first `rows` changes, later ones move by (change - average) / rows. A market that has not moved
+    at all reads 50. State: values seen (up to rows + 1), last value, average gain, average loss.
     """
     rows = P[p]
+    share = 1.0 / rows
     a = R[r]
     y = R[r + 1]
+    seen = S[s]
+    last = S[s + 1]
+    gain = S[s + 2]
+    loss = S[s + 3]
     for k in range(n):
         x = X[a + k]
         out = NAN
         if x == x:
-            seen = S[s]
-            if seen > 0.0:
-                change = x - S[s + 1]
-                gain = change if change > 0.0 else 0.0
-                loss = -change if change < 0.0 else 0.0
-                if seen <= rows:
-                    S[s + 2] += gain
-                    S[s + 3] += loss
-                    if seen == rows:
-                        S[s + 2] = S[s + 2] / rows
-                        S[s + 3] = S[s + 3] / rows
-                else:
-                    S[s + 2] = (S[s + 2] * (rows - 1.0) + gain) / rows
-                    S[s + 3] = (S[s + 3] * (rows - 1.0) + loss) / rows
-                if seen >= rows:
-                    total = S[s + 2] + S[s + 3]
-                    out = 50.0
-                    if total > 0.0:
-                        out = 100.0 * S[s + 2] / total
+            change = x - last
+            up = change if change > 0.0 else 0.0
+            down = -change if change < 0.0 else 0.0
+            if seen > rows:
+                gain = gain + (up - gain) * share
+                loss = loss + (down - loss) * share
+            elif seen > 0.0:
+                gain += up
+                loss += down
+                if seen == rows:
+                    gain = gain / rows
+                    loss = loss / rows
+            if seen >= rows:
+                total = gain + loss
+                out = 50.0
+                if total > 0.0:
+                    out = 100.0 * gain / total
             if seen <= rows:
-                S[s] = seen + 1.0
-            S[s + 1] = x
+                seen += 1.0
+            last = x
         X[y + k] = out if out == out else NAN
+    S[s] = seen
+    S[s + 1] = last
+    S[s + 2] = gain
+    S[s + 3] = loss
 
 
 @opcode(4, 1, inputs=("bid", "ask"))
@@ -201,21 +211,23 @@ def returns(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     rows = int(P[p])
     a = R[r]
     y = R[r + 1]
+    j = int(S[s])
+    full = S[s + 1]
     for k in range(n):
         x = X[a + k]
         out = NAN
         if x == x:
-            j = int(S[s])
             old = S[s + 2 + j]
-            if S[s + 1] == 1.0 and old > 0.0:
+            if full == 1.0 and old > 0.0:
                 out = x / old - 1.0
             S[s + 2 + j] = x
             j += 1
             if j == rows:
                 j = 0
-                S[s + 1] = 1.0
-            S[s] = float(j)
+                full = 1.0
         X[y + k] = out if out == out else NAN
+    S[s] = float(j)
+    S[s + 1] = full
 
 
 @opcode(7, 1, inputs=("value",), parameters=("rows",), state_words=lambda p: 10 + int(p[0]), memory_rows=lambda p: int(p[0]) + 1)
@@ -229,49 +241,63 @@ def volatility(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     rows = int(P[p])
     a = R[r]
     y = R[r + 1]
+    j = int(S[s])
+    full = S[s + 1]
+    sum1 = S[s + 2]
+    sum2 = S[s + 3]
+    block1 = S[s + 4]
+    block2 = S[s + 5]
+    shift = S[s + 6]
+    next_shift = S[s + 7]
+    last = S[s + 8]
+    seen = S[s + 9]
     for k in range(n):
         x = X[a + k]
         out = NAN
         if x == x:
-            if S[s + 9] == 1.0 and S[s + 8] > 0.0:
-                value = x / S[s + 8] - 1.0
-                j = int(S[s])
-                ring = s + 10 + j
+            if seen == 1.0 and last > 0.0:
+                value = x / last - 1.0
                 if j == 0:
-                    S[s + 7] = value
-                old = S[ring]
-                shift = S[s + 6]
-                sum1 = S[s + 2] + (value - shift)
-                sum2 = S[s + 3] + (value - shift) * (value - shift)
-                if S[s + 1] == 1.0:
-                    sum1 = sum1 - (old - shift)
-                    sum2 = sum2 - (old - shift) * (old - shift)
-                next_shift = S[s + 7]
-                block1 = S[s + 4] + (value - next_shift)
-                block2 = S[s + 5] + (value - next_shift) * (value - next_shift)
-                S[ring] = value
+                    next_shift = value
+                old = S[s + 10 + j]
+                away = value - shift
+                sum1 = sum1 + away
+                sum2 = sum2 + away * away
+                if full == 1.0:
+                    away = old - shift
+                    sum1 = sum1 - away
+                    sum2 = sum2 - away * away
+                away = value - next_shift
+                block1 = block1 + away
+                block2 = block2 + away * away
+                S[s + 10 + j] = value
                 j += 1
                 if j == rows:
                     j = 0
-                    S[s + 1] = 1.0
-                    S[s + 6] = next_shift
+                    full = 1.0
+                    shift = next_shift
                     sum1 = block1
                     sum2 = block2
                     block1 = 0.0
                     block2 = 0.0
-                S[s] = float(j)
-                S[s + 2] = sum1
-                S[s + 3] = sum2
-                S[s + 4] = block1
-                S[s + 5] = block2
-                if S[s + 1] == 1.0:
+                if full == 1.0:
                     square = (sum2 - sum1 * sum1 / P[p]) / (P[p] - 1.0)
                     out = 0.0
                     if square > 0.0:
                         out = math.sqrt(square)
-            S[s + 8] = x
-            S[s + 9] = 1.0
+            last = x
+            seen = 1.0
         X[y + k] = out if out == out else NAN
+    S[s] = float(j)
+    S[s + 1] = full
+    S[s + 2] = sum1
+    S[s + 3] = sum2
+    S[s + 4] = block1
+    S[s + 5] = block2
+    S[s + 6] = shift
+    S[s + 7] = next_shift
+    S[s + 8] = last
+    S[s + 9] = seen
 
 
 @opcode(8, 1, inputs=("left", "right"))

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tercel.base.errors import ConfigError
 from tercel.base.kernel import F, I, call_op, entry, i64, kernel
 from tercel.features.opcodes import OPCODES, Opcode
 
@@ -51,7 +52,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 @kernel
-def run_block(G: I, P: F, R: I, S: F, s: i64, X: F, n: i64) -> None:
+def run_block(G: I, P: F, R: I, S: F, X: F, s: i64, n: i64) -> None:
     """Run every opcode of the program over the `n` rows in the block X; s is where this instrument's opcode state begins in S."""
     for k in range(G[G_OPS]):
         op = G_TABLE + k * OP_WORDS
@@ -124,24 +125,34 @@ class Program:
 
         State starts at zero. The same code serves the live path; this is the batch door to it.
         """
+        base = np.ascontiguousarray(base, np.float64)
+        if base.ndim != 2 or base.shape[0] != BASE_COUNT:
+            raise ConfigError(f"features: expected base columns of shape ({BASE_COUNT}, rows), found {base.shape}")
         rows = base.shape[1]
-        G, P, R = self.tables
-        state = np.zeros(self.state_words + 1)
-        block = np.zeros((self.registers, BLOCK_ROWS))
-        run = entry(_run_from_start).bind(G, P, R, state, block)
         out = np.empty((len(self.outputs), rows))
-        for start in range(0, rows, BLOCK_ROWS):
-            count = min(BLOCK_ROWS, rows - start)
-            block[:BASE_COUNT, :count] = base[:, start : start + count]
-            run(count)
-            out[:, start : start + count] = block[list(self.outputs), :count]
+        used = {source for node in self.nodes for source in node.sources} | set(self.outputs)
+        columns = np.array([*(int(column in used) for column in range(BASE_COUNT)), len(self.outputs), *self.outputs], np.int64)
+        block = np.zeros((self.registers, BLOCK_ROWS))
+        entry(run_rows).bind(*self.tables, np.zeros(self.state_words + 1), block, columns, base, out)(rows)
         return out
 
 
 @kernel
-def _run_from_start(G: I, P: F, R: I, S: F, X: F, n: i64) -> None:
-    """`run_block` for state that begins at word 0."""
-    run_block(G, P, R, S, 0, X, n)
+def run_rows(G: I, P: F, R: I, S: F, X: F, U: I, B: F, O: F, rows: i64) -> None:
+    """The program over all rows, block by block: base columns B in, output columns O out; U says which are used and wanted."""
+    start = 0
+    while start < rows:
+        count = rows - start if rows - start < BLOCK_ROWS else BLOCK_ROWS
+        for column in range(BASE_COUNT):
+            if U[column] == 1:
+                for k in range(count):
+                    X[column * BLOCK_ROWS + k] = B[column * rows + start + k]
+        run_block(G, P, R, S, X, 0, count)
+        for place in range(U[BASE_COUNT]):
+            x = U[BASE_COUNT + 1 + place] * BLOCK_ROWS
+            for k in range(count):
+                O[place * rows + start + k] = X[x + k]
+        start += count
 
 
 def _missing(name: str, names: tuple[str, ...]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from tercel.base.errors import ConfigError
 from tercel.base.time import format_duration, parse_duration
@@ -27,7 +28,7 @@ class Bars(msgspec.Struct, frozen=True):
         """The clause as a user writes it, such as "1m" or "100t"."""
         if self.unit == "time":
             return format_duration(int(self.amount))
-        return f"{self.amount:g}{'t' if self.unit == 'ticks' else 'v'}"
+        return np.format_float_positional(self.amount, trim="-") + ("t" if self.unit == "ticks" else "v")
 
 
 def bars(every: str, price: str = "mid") -> Bars:
@@ -38,7 +39,7 @@ def bars(every: str, price: str = "mid") -> Bars:
     if price not in PRICES:
         raise ConfigError(f"bars: expected price to be one of {', '.join(PRICES)}, found {price!r}")
     text = every.strip()
-    if text[-1:] in ("t", "v") and text[:-1].replace(".", "", 1).isdigit():
+    if text[-1:] in ("t", "v") and text[:-1].replace(".", "", 1).isdecimal():
         amount = float(text[:-1])
         if amount <= 0 or (text.endswith("t") and amount != int(amount)):
             raise ConfigError(f"bars: expected a positive whole number of ticks or a positive volume, found {every!r}")
@@ -65,9 +66,11 @@ def _feature(op: str, parameters: Sequence[float], of: Sequence[str | Feature], 
     for source in of:
         if isinstance(source, str) and source not in BASE_COLUMNS:
             raise ConfigError(f"{op}: expected a feature or one of the columns {', '.join(BASE_COLUMNS)}, found {source!r}")
-    parts = [op, *(f"{value:g}" for value in parameters)]
-    plain_sources = {"close"} if len(of) == 1 else {"bid", "ask"}
-    parts += [source if isinstance(source, str) else source.name for source in of if source not in plain_sources]
+    if name in BASE_COLUMNS:
+        raise ConfigError(f"{op}: {name!r} is a column of every bar; give the feature another name")
+    parts = [op, *(f"{int(value)}" for value in parameters)]
+    if tuple(of) != (("close",) if len(of) == 1 else ("bid", "ask")):
+        parts += [source if isinstance(source, str) else source.name for source in of]
     return Feature(op, tuple(float(value) for value in parameters), tuple(of), name or "_".join(parts))
 
 

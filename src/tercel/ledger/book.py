@@ -94,9 +94,10 @@ class Book:
             before = account.cash_micros
             account.fill(side, price, size, fee)
             if account.cash_micros - before != cash or account.position != position:
+                expected = f"cash {account.cash_micros - before} and position {account.position}"
                 raise JournalError(
-                    f"fill {number} of instrument {instrument}: expected cash {account.cash_micros - before} and position {account.position}, "
-                    f"found {cash} and {position}; the ledger and the core disagree, stop trading"
+                    f"fill {number} of instrument {instrument}: expected {expected}, found {cash} and {position}; "
+                    f"the ledger and the core disagree, stop trading"
                 )
 
     def reconcile(self, core: Mapping[int, tuple[int, int, int]]) -> list[str]:

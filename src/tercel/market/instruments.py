@@ -57,7 +57,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
 _RANGES: Final = (
     ("price_decimals", 0, DECIMALS_MAX), ("size_decimals", 0, DECIMALS_MAX), ("price_increment", 1, 10**15), ("size_increment", 1, 10**15),
-    ("size_min", 1, 10**15), ("lot", 1, 10**15), ("multiplier", 1, 10**9), ("size_unit", 1, 10**9), ("valid_from_ns", 0, 2**63 - 1), ("id", 0, 2**32 - 1),
+    ("size_min", 1, 10**15), ("lot", 1, 10**15), ("size_unit", 1, 10**9), ("multiplier", 1, 10**9),
+    ("valid_from_ns", 0, 2**63 - 1), ("id", 0, 2**32 - 1),
 )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Pure half of market: building bars from ticks, and the quote that stands.
 
 Bars. A time bar buckets by `ts_event` and closes on a timer at boundary + grace, never by a later tick; up to `PENDING` buckets may be
-open at once (ticks of the next bucket arrive before the timer). A tick whose bucket has closed is counted as late, one too far ahead as
-ahead; neither changes a bar. Tick and volume bars close on the tick that fills them. A bar without a tick does not exist.
+open at once (ticks of the next bucket arrive before the timer). A tick whose bucket has closed, or lies `PENDING` buckets before its
+arrival, is counted as late; one more than `AHEAD` buckets after its arrival as ahead; neither changes a bar. Tick and volume bars close on
+the tick that fills them. A bar without a tick does not exist.
 
 Quote. The last quote of an instrument with its state (good, crossed, one-sided); trades and bars stand in for quotes where an instrument
 has none.
@@ -11,7 +12,7 @@ has none.
 from __future__ import annotations
 
 from tercel.base.kernel import F, I, f64, i64, kernel
-from tercel.base.records import BAR, BODY, BYTE_MASK, HEAD, KIND_SHIFT, QUOTE, TRADE, TS_EVENT
+from tercel.base.records import BAR, BODY, BYTE_MASK, HEAD, KIND_SHIFT, QUOTE, TRADE, TS_EVENT, TS_RECV
 
 NAN = float("nan")
 
@@ -19,6 +20,7 @@ NAN = float("nan")
 BAR_CLOSED_TO, BAR_LATE, BAR_AHEAD, BAR_UNPRICED, BAR_TICKS, BAR_TRADED, BAR_BID, BAR_ASK = 0, 1, 2, 3, 4, 5, 6, 7
 BAR_RING = 8
 PENDING = 4
+AHEAD = PENDING - 2  # so many buckets a source's clock may run ahead; timers stay awake until all of those have closed
 P_ACTIVE, P_START, P_OPEN, P_HIGH, P_LOW, P_CLOSE, P_VOLUME, P_COUNT, P_BID, P_ASK = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 PENDING_WORDS = 10
 BAR_WORDS = BAR_RING + PENDING * PENDING_WORDS
@@ -85,7 +87,7 @@ def pending_take(A: I, AF: F, b: i64, w: i64, XF: F, x: i64) -> None:
 
 
 @kernel
-def pending_slot(A: I, AF: F, b: i64, event: i64, interval: i64, price: f64, time_clock: i64) -> i64:
+def pending_slot(A: I, AF: F, b: i64, event: i64, stamp: i64, interval: i64, price: f64, time_clock: i64) -> i64:
     """Where the pending bar of this tick is, opened if need be; -1 for a late tick, -2 for one too far ahead."""
     if time_clock == 0:
         w = b + BAR_RING
@@ -94,8 +96,12 @@ def pending_slot(A: I, AF: F, b: i64, event: i64, interval: i64, price: f64, tim
         return w
     bucket = event // interval
     start = bucket * interval
-    if start + interval <= A[b + BAR_CLOSED_TO]:
+    # Arrival bounds both sides: a bucket far away would hold its place in the ring against those that share it.
+    arrived = stamp // interval
+    if start + interval <= A[b + BAR_CLOSED_TO] or bucket <= arrived - PENDING:
         return -1
+    if bucket > arrived + AHEAD:
+        return -2
     w = b + BAR_RING + (bucket % PENDING) * PENDING_WORDS
     if A[w + P_ACTIVE] == 1:
         if A[w + P_START] == start:
@@ -135,7 +141,7 @@ def bar_tick(A: I, AF: F, b: i64, T: I, TF: F, t: i64, basis: i64, time_clock: i
             return -1
         AF[w + P_VOLUME] += volume
         return w
-    w = pending_slot(A, AF, b, event, interval, price, time_clock)
+    w = pending_slot(A, AF, b, event, T[t + TS_RECV], interval, price, time_clock)
     if w < 0:
         if w == -1:
             A[b + BAR_LATE] += 1

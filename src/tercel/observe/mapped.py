@@ -17,9 +17,22 @@ def memory_file(path: Path, size: int) -> tuple[int, Callable[[], None]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         identity = hashlib.blake2b(str(path.parent.resolve()).encode(), digest_size=8).hexdigest()
-        return _reserve(_shm_folder() / f"{identity}-{path.name}", path, size)
+        shm = _shm_folder()
+        _sweep(shm)
+        home = shm / f"{identity}.home"
+        home.unlink(missing_ok=True)
+        home.symlink_to(path.parent.resolve())
+        return _reserve(shm / f"{identity}-{path.name}", path, size)
     except OSError:  # no /dev/shm, or too small: a plain file works too, only with the pauses named above
         return _reserve(path, path, size)
+
+
+def _sweep(shm: Path) -> None:
+    """Free the memory of accounts whose run folder was deleted: their `.home` link leads nowhere."""
+    for home in shm.glob("*.home"):
+        if not home.exists():
+            for left in shm.glob(f"{home.stem}*"):
+                left.unlink(missing_ok=True)
 
 
 def _shm_folder() -> Path:

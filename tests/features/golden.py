@@ -1,0 +1,68 @@
+"""The golden vectors of the opcodes, in `tests/golden/opcodes.json`: a small input and, to the bit, what each opcode makes of it.
+
+They are the promise behind an opcode's version: equal version, equal numbers, in every release and every engine. After a wanted change
+raise the version in `@opcode(...)` and run `python -m tests.features.golden`; it refuses to replace a vector whose version has not risen.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.features.judges import JUDGES, Column
+from tests.features.running import inputs, run
+
+FILE = Path(__file__).resolve().parents[1] / "golden" / "opcodes.json"
+ROWS = 64
+PARAMETERS = {"sma": (5,), "ema": (5,), "rsi": (5,), "returns": (3,), "volatility": (5,)}
+SOURCE = (
+    "Row k of 64: s = (1103515245 * s + 12345) mod 2**31, s = 1 before row 0; level = level + s // 65536 mod 41 - 20, level = 0 before; "
+    "bid = (138000 + level) / 100000, ask = (138000 + level + 3 + s // 65536 mod 97) / 100000. Rows 20 and 21 and, of the ask only, row 33 "
+    "are NaN; rows 40 to 47 repeat row 39. One input: bid * 0.5 + ask * 0.5; two: bid, ask."
+)
+
+
+def quotes() -> tuple[Column, Column]:
+    """(bid, ask) by the formula in `SOURCE`."""
+    bid, ask = np.empty(ROWS), np.empty(ROWS)
+    s, level = 1, 0
+    for k in range(ROWS):
+        s = (1103515245 * s + 12345) % 2**31
+        level += s // 65536 % 41 - 20
+        bid[k], ask[k] = (138000 + level) / 100000, (138000 + level + 3 + s // 65536 % 97) / 100000
+    bid[20:22], ask[20:22], ask[33] = np.nan, np.nan, np.nan
+    bid[40:48], ask[40:48] = bid[39], ask[39]
+    return bid, ask
+
+
+def vector(op: str, mode: str = "compiled") -> list[str]:
+    """What an opcode makes of the golden input, as hexadecimal floats."""
+    return [float(value).hex() for value in run(op, PARAMETERS.get(op, ()), inputs(op, *quotes()), mode=mode)]
+
+
+def stored() -> dict[str, Any]:
+    """The vectors on disk, by opcode."""
+    return json.loads(FILE.read_text())["opcodes"] if FILE.exists() else {}  # type: ignore[no-any-return]
+
+
+def write() -> str:
+    """Write the vectors of all opcodes; returns what was refused, "" when all is well."""
+    from tercel.features.opcodes import OPCODES
+
+    known, made = stored(), {}
+    for op in JUDGES:
+        made[op] = {"version": OPCODES[op].version, "parameters": PARAMETERS.get(op, ()), "output": vector(op)}
+        before, after = known.get(op, made[op]), made[op]
+        if before["output"] != after["output"] and after["version"] <= before["version"]:
+            return f"{op}: expected a version above {before['version']} with a new vector; raise it in @opcode(...)"
+    FILE.parent.mkdir(exist_ok=True)
+    FILE.write_text(json.dumps({"source": SOURCE, "licence": "Apache-2.0", "opcodes": made}, indent=1) + "\n")
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(write())

@@ -1,0 +1,94 @@
+"""Running one opcode over a table of bars, compiled or as its twin, and the columns to run it on."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tests.features.judges import JUDGES, Column
+from tests.twins import twin
+
+CASES = [(op, parameters) for op, judge in JUDGES.items() for parameters in judge.parameters]
+BLOCK_MAX = 1024
+GUARD, GUARDED = 3, 777.0  # words before and after a memory, and what they hold
+PROTOTYPE = ctypes.CFUNCTYPE(None, *(ctypes.c_void_p if mark in "SPXR" else ctypes.c_int64 for mark in "SsPpXRrn"))
+IDS = ["_".join([op, *map(str, parameters)]) for op, parameters in CASES]
+
+
+def run(
+    op: str, parameters: Sequence[float], columns: Sequence[Column], *, cuts: Sequence[int] = (), mode: str = "compiled", words: int = -1
+) -> Column:
+    """The outputs of one opcode from its start, called as a program calls it; `columns` are its inputs. Blocks end at `cuts`.
+
+    The state has as many `words` as the opcode declares, unless said otherwise. Memory beside the state, the parameters and the output
+    column must come back as it was.
+    """
+    kernel, opcode = twin(mode).kernel, twin(mode).opcodes.OPCODES[op]
+    parameters = [float(value) for value in parameters]
+    rows, inputs_count = len(columns[0]), len(columns)
+    places = sorted({0, rows, *(cut for cut in cuts if cut < rows)} | set(range(0, rows, BLOCK_MAX)))
+    length = max(last - first for first, last in pairwise(places))
+    words = opcode.state_words(parameters) if words < 0 else words
+    S, P, X = np.full(GUARD + words, GUARDED), np.array([GUARDED, *parameters]), np.full((inputs_count + 2, length), GUARDED)
+    S[GUARD:] = 0.0
+    if mode != "checked":
+        S = np.append(S, np.full(GUARD, GUARDED))
+    R = np.array([-1, *range(0, (inputs_count + 1) * length, length)])
+    out = np.empty(rows)
+    for first, last in pairwise(places):
+        for place, column in enumerate(columns):
+            X[place, : last - first] = column[first:last]
+        call(kernel, opcode, S, P, X.reshape(-1), R, last - first)
+        out[first:last] = X[inputs_count, : last - first]
+    beside = np.concatenate([S[:GUARD], S[GUARD + words :], P[:1], X[-1]])
+    assert set(beside) == {GUARDED}, f"{op} wrote beside its memory"
+    assert P[1:].tolist() == parameters
+    return out
+
+
+def call(kernel: Any, opcode: Any, S: Column, P: Column, X: Column, R: npt.NDArray[np.int64], rows: int) -> None:
+    """One call of an opcode over `rows` rows, whose state begins at `GUARD` and whose parameters and registers begin at 1."""
+    if kernel.COMPILED:
+        s, p, x, r = (array.ctypes.data for array in (S, P, X, R))
+        PROTOTYPE(opcode.entry.address)(s, GUARD, p, 1, x, r, 1, rows)
+    else:
+        wrap = kernel.Checked if kernel.MODE == "checked" else kernel.Plain
+        opcode.entry.function(wrap(S), GUARD, wrap(P), 1, wrap(X), wrap(R), 1, rows)
+
+
+def inputs(op: str, bid: Column, ask: Column) -> list[Column]:
+    """What an opcode reads of a quote: its middle, or both sides."""
+    return [bid, ask] if len(JUDGES[op].columns) == 2 else [bid * 0.5 + ask * 0.5]
+
+
+@cache
+def real_quotes(folder: Path, rows: int) -> tuple[Column, Column]:
+    """(bid, ask) of the first EURUSD quotes of a recording."""
+    table = pq.read_table(folder / "quotes" / "fx_oanda_tick_201405.parquet", columns=["symbol", "bid", "ask"])
+    table = table.filter(pc.equal(table["symbol"], "EURUSD")).slice(0, rows)
+    return table["bid"].to_numpy(), table["ask"].to_numpy()
+
+
+@cache
+def hostile(rows: int = 6_000, seed: int = 5) -> tuple[Column, Column]:
+    """(bid, ask) with everything that no market should send: bursts of NaN, zero, negative, tiny, huge and infinite values, flat runs."""
+    chance = np.random.default_rng(seed)
+    bid = 1.38 + np.cumsum(chance.integers(-3, 4, rows)) * 1e-5
+    bid[1_000:2_800] = bid[1_000]
+    for at in chance.integers(0, rows, 120):
+        bid[at : at + int(chance.integers(1, 6))] = chance.choice([np.nan, np.nan, 0.0, -0.0, -1.0, 5e-324, 1e-300, 1e15])
+    # What never leaves the state of a recursive average comes last.
+    for at in chance.integers(rows - 500, rows, 12):
+        bid[at] = chance.choice([1e308, -1e308, np.inf, -np.inf])
+    ask = bid + chance.integers(-2, 9, rows) * 1e-5
+    ask[chance.integers(0, rows, 60)] = np.nan
+    return bid, ask

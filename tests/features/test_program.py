@@ -1,0 +1,147 @@
+"""The program: registers, memory, a hash over its meaning, and the one door through which features are computed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tercel.features.opcodes import OPCODES, Opcode
+from tercel.features.program import BASE_COLUMNS, Clock, Program
+from tercel.features.spec import Feature, FeatureSet, bars, difference, ema, mid, returns, rsi, sma, spread, volatility
+from tests.features.judges import Column
+from tests.features.running import real_quotes, run
+from tests.twins import bits, twin
+
+FEATURES = [ema(20), sma(5), rsi(14), volatility(20), returns(3), spread(), mid(), difference("close", "open"), ema(3, of=rsi(5))]
+
+
+def program_of(*features: Feature, every: str = "1m", price: str = "mid") -> Program:
+    """The program of some features."""
+    return FeatureSet(bars(every, price), features).compile()
+
+
+def table(rows: int, seed: int = 4) -> Column:
+    """Bars, float64[8, rows], with a few unknown values."""
+    chance = np.random.default_rng(seed)
+    base = 100.0 + np.cumsum(chance.normal(0.0, 0.1, (8, rows)), axis=1)
+    base[chance.random(base.shape) < 0.01] = np.nan
+    return base
+
+
+def test_equal_meaning_has_an_equal_hash() -> None:
+    """Names, the object and the way a clause is written are no part of the meaning."""
+    one = program_of(ema(20), difference(ema(20), sma(5)))
+    assert one.hash == program_of(ema(20, name="slow"), difference(ema(20, name="slow"), sma(5, name="s"), name="d"), every="60s").hash
+    assert re.fullmatch("[0-9a-f]{64}", one.hash)
+
+
+def test_any_change_of_meaning_changes_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clock, price, opcode, version, parameter, source, order, output and anchor each make another program."""
+    base = program_of(ema(20), rsi(14))
+    before = base.hash
+    others = [
+        program_of(ema(20), rsi(14), every="2m"),
+        program_of(ema(20), rsi(14), every="60000000000t"),
+        program_of(ema(20), rsi(14), price="bid"),
+        program_of(sma(20), rsi(14)),
+        program_of(ema(21), rsi(14)),
+        program_of(ema(20, of="high"), rsi(14)),
+        program_of(ema(20), rsi(14, of=ema(20))),
+        program_of(rsi(14), ema(20)),
+        program_of(ema(20), rsi(14), sma(5)),
+        program_of(ema(20)),
+        Program(base.clock, base.nodes, base.outputs[::-1]),
+        Program(base.clock, base.nodes, base.outputs, anchor="2014-05-01"),
+        Program(Clock(base.clock.kind, base.clock.amount + 1.0, base.clock.price), base.nodes, base.outputs),
+    ]
+    risen = {name: getattr(OPCODES["rsi"], name) for name in Opcode.__dataclass_fields__} | {"version": OPCODES["rsi"].version + 1}
+    monkeypatch.setitem(OPCODES, "rsi", Opcode(**risen))
+    others.append(program_of(ema(20), rsi(14)))
+    hashes = [before, *(other.hash for other in others)]
+    assert len(set(hashes)) == len(hashes)
+
+
+def test_the_declared_memory_is_that_of_the_longest_chain() -> None:
+    """A feature that reads a feature waits for it: memories add up along a chain and do not along siblings."""
+    assert program_of(sma(20)).memory_rows == 20
+    assert program_of(sma(20), sma(7)).memory_rows == 20
+    assert program_of(sma(7, of=sma(20))).memory_rows == 27
+    assert program_of(difference(sma(7), sma(20))).memory_rows == 21
+    assert program_of(returns(3), ema(10)).memory_rows == 90
+    assert program_of().memory_rows == 0
+
+
+@given(
+    st.sampled_from([ema(1), rsi(4), returns(3), volatility(5)]), st.lists(st.sampled_from([sma, ema, rsi]), max_size=4), st.integers(2, 5)
+)
+def test_after_the_declared_memory_every_feature_is_known(feature: Feature, chain: list[Callable[..., Feature]], rows: int) -> None:
+    """However features are nested, the rows after their memory have a value."""
+    for make in chain:
+        feature = make(rows, of=feature)
+    program = program_of(feature)
+    base = np.random.default_rng(3).uniform(1.0, 2.0, (8, program.memory_rows + 5))
+    assert np.isfinite(program.compute(base)[0, program.memory_rows :]).all()
+
+
+def test_a_program_computes_what_its_opcodes_compute() -> None:
+    """Every register of a program holds what its opcode, run alone, makes of the registers it reads; blocks end where they may."""
+    program = program_of(*FEATURES)
+    whole = Program(program.clock, program.nodes, tuple(range(len(BASE_COLUMNS), program.registers)))
+    base = table(2_500)
+    registers = [*base, *whole.compute(base)]
+    for place, node in enumerate(program.nodes):
+        expected = run(node.op, node.parameters, [registers[source] for source in node.sources], cuts=(1, 700))
+        assert np.array_equal(bits(registers[len(BASE_COLUMNS) + place]), bits(expected)), node.name
+
+
+@pytest.mark.parametrize("mode", ["python", "checked"])
+def test_a_program_equals_its_twin(mode: str) -> None:
+    """A whole program, compiled and as plain Python, gives the same bits, and no index leaves the memory."""
+    program, base = program_of(*FEATURES), table(1_500)
+    plain = twin(mode).program
+    clock = plain.Clock(program.clock.kind, program.clock.amount, program.clock.price)
+    nodes = tuple(plain.Node(node.op, node.parameters, node.sources, node.name) for node in program.nodes)
+    other = plain.Program(clock, nodes, program.outputs)
+    assert other.hash == program.hash
+    assert np.array_equal(bits(program.compute(base)), bits(other.compute(base)))
+
+
+def test_features_look_at_no_later_row() -> None:
+    """What is computed of the first rows does not depend on how many follow."""
+    program, base = program_of(*FEATURES), table(1_400)
+    whole = program.compute(base)
+    for rows in (0, 1, 37, 1_024, 1_025):
+        assert np.array_equal(bits(program.compute(base[:, :rows])), bits(whole[:, :rows]))
+
+
+def test_features_of_real_prices_are_sensible(data_dir: Path) -> None:
+    """On real quotes every feature is known once its memory is filled, and averages lie among the prices."""
+    bid, ask = real_quotes(data_dir, 3_000)
+    close = bid * 0.5 + ask * 0.5
+    program = program_of(*FEATURES)
+    out = program.compute(np.stack([close, close, close, close, close, close, bid, ask]))
+    assert np.isfinite(out[:, program.memory_rows :]).all()
+    for place, low, high in ((0, close.min(), close.max()), (1, close.min(), close.max()), (2, 0.0, 100.0), (5, 0.0, 0.01)):
+        known = out[place, program.memory_rows :]
+        assert low <= known.min() < known.max() <= high, program.nodes[place].name
+
+
+def test_registers_are_found_by_name() -> None:
+    """A register is a column or a feature; an unknown name is refused with those there are."""
+    program = program_of(ema(20), rsi(14))
+    assert [program.register(name) for name in ("open", "close", "ema_20", "rsi_14")] == [0, 3, 8, 9]
+    with pytest.raises(KeyError, match=r"no register 'macd'; there are open, .*, ema_20, rsi_14"):
+        program.register("macd")
+
+
+def test_a_program_of_nothing_is_a_program() -> None:
+    """Bars alone need no feature."""
+    program = program_of()
+    assert program.registers == len(BASE_COLUMNS)
+    assert program.compute(table(5)).shape == (0, 5)
