@@ -1,9 +1,10 @@
-"""Driving the market phase alone: records in, rows out, in any mode, with any number of shards and any cut; and records to drive it with."""
+"""Driving the market phase alone: records in, rows out, in any mode, with any number of shards and any cut; and records to do it with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class MarketRun:
     def push_cut(self, records: Records, cuts: Iterable[int]) -> Rows:
         """The same in several calls, which end at `cuts`."""
         places = sorted({0, len(records), *(cut for cut in cuts if cut < len(records))})
-        return np.concatenate([self.push(records[first:last]) for first, last in zip(places, places[1:], strict=False)] or [self.push(records)])
+        return np.concatenate([self.push(records[first:last]) for first, last in pairwise(places)] or [self.push(records)])
 
     def count(self, word: int, slot: int = 0) -> int:
         """A word of the bar state of an instrument, such as `BAR_LATE`."""

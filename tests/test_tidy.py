@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import json
 import re
 import sys
 import tomllib
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import tidy_rules as rules
+from tests.features.judges import JUDGES
 from tests.tidy_rules import Found, Source, parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -134,33 +135,24 @@ def test_no_file_is_too_long() -> None:
     expect_none(over_texts(rules.too_long, lambda path: path in LONG_BY_NATURE), "Split it along what it owns:")
 
 
-def test_every_kernel_has_a_twin_test() -> None:
-    """Each compiled function is compared, to the bit, with the same function as plain Python."""
-    absent = sorted(kernels() - judged_kernels())
-    assert not absent, f"Add to a test that compares it with its twin (see tests/features): {', '.join(absent)}"
+def test_every_opcode_has_its_judges() -> None:
+    """Each opcode is compared, to the bit, with its twin and its golden vector, and closely with its definition."""
+    absent = sorted(opcodes() - judged_opcodes())
+    instead = "Add its definition to tests/features/judges.py, then run python -m tests.features.golden"
+    assert not absent, f"{instead}: {', '.join(absent)}"
 
 
-def kernels() -> set[str]:
-    """The names of all opcodes. Empty until `tercel.features.opcodes` exists."""
+def opcodes() -> set[str]:
+    """The names of all opcodes, read from the source."""
     return {
         name for source in sources("src") if source.path.endswith("features/opcodes.py") for _, name in rules.decorated(source, "opcode")
     }
 
 
-def judged_kernels() -> set[str]:
-    """The opcodes that a twin test covers: named in a test file that speaks of twins, or all, where it walks the registry itself."""
-    judged: set[str] = set()
-    for source in sources("tests"):
-        if "twin" not in source.text or source.path.startswith(("tests/tidy_rules", "tests/test_tidy")):
-            continue
-        nodes = list(ast.walk(source.tree))
-        judged |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-        judged |= {node.attr for node in nodes if isinstance(node, ast.Attribute)} | {
-            node.id for node in nodes if isinstance(node, ast.Name)
-        }
-        if "OPS" in judged or "OPCODES" in judged:  # the registry of tercel.features.opcodes, walked whole
-            return judged | kernels()
-    return judged
+def judged_opcodes() -> set[str]:
+    """The opcodes that the tests of tests/features walk: those with a definition, parameters to try and a golden vector."""
+    vectors = json.loads((ROOT / "tests" / "golden" / "opcodes.json").read_text())["opcodes"]
+    return {op for op, judge in JUDGES.items() if judge.parameters} & set(vectors)
 
 
 def test_declared_packages_are_the_imported_ones() -> None:

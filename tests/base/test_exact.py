@@ -140,3 +140,13 @@ def test_a_value_off_the_grid_goes_where_it_is_sent(x: float, decimals: int, dir
 def test_prices_become_units(x: float, scale: float, direction: int, units: int, exact: object) -> None:
     """Examples: down, up, nearest, ties, both signs."""
     assert exact.to_units(x, scale, direction) == units  # type: ignore[attr-defined]
+
+
+@given(st.integers(-(10**6), 10**6), st.floats(1e-7, 1e-5) | st.floats(1e-7, 0.4), st.sampled_from([-1, 1]))
+def test_a_millionth_of_a_unit_is_the_grid_and_more_is_not(units: int, off: float, side: int) -> None:
+    """What rounding of decimals can cause is forgiven, a price a little beside the grid is not."""
+    call, x = entry(to_units).bind(), units + side * off
+    if abs(off - 1e-6) > 1e-9:
+        assert call(x, 1.0, 1) == (units if off < 1e-6 or side < 0 else units + 1)
+        assert call(x, 1.0, -1) == (units if off < 1e-6 or side > 0 else units - 1)
+    assert call(x, 1.0, 0) == units

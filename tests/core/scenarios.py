@@ -96,9 +96,7 @@ SETTINGS = {
     "enter": ("rule", "enter", float), "exit": ("rule", "exit", float), "risk": ("rule", "risk_per_bar", float),
     "lots": ("rule", "size_lots", float),
 }  # fmt: skip
-DEFAULTS = (
-    "latency=0ms liquidity=1000 taker=0 maker=0 order_max=100 position_max=100 notional=1e6 collar=0.01 age=60s rate=0 daily_loss=0 open_orders=8"
-)
+DEFAULTS = "latency=0ms liquidity=1000 taker=0 maker=0 order_max=100 position_max=100 notional=1e6 collar=0.01 age=60s rate=0 daily_loss=0 open_orders=8"
 
 
 class Script(Strategy):
@@ -284,7 +282,9 @@ def check(talk: Conversation) -> Told:
         said = [text_of(one) for one in told.outputs if one["input"] == number]
         assert said == expected, f"{talk.where}: in {text}\n  expected {expected}\n  said     {said}"
     for text in talk.ends:
-        assert _ended(told.engine, text.split()[0], text.split()[1:-1]) == text.split()[-1], f"{talk.where}: {text}: {told.engine.reasons()}"
+        assert _ended(told.engine, text.split()[0], text.split()[1:-1]) == text.split()[-1], (
+            f"{talk.where}: {text}: {told.engine.reasons()}"
+        )
     again = tell(talk, at_once=True)
     assert again.outputs.tobytes() == told.outputs.tobytes(), talk.where
     assert again.engine.state_hash() == told.engine.state_hash(), talk.where

@@ -89,6 +89,14 @@ def test_an_opcode_follows_its_definition_on_a_walk_with_holes(op: str, paramete
     assert_close(op, run(op, parameters, columns), expected)
 
 
+@each_case
+def test_an_opcode_follows_its_definition_on_values_of_either_sign(op: str, parameters: tuple[int, ...]) -> None:
+    """Zero and negative values, such as spreads and differences have, follow the definition too; no return is taken from them."""
+    chance = np.random.default_rng(6)
+    columns = [chance.integers(-3, 9, 4_000) * 0.25 for _ in JUDGES[op].columns]
+    assert_close(op, run(op, parameters, columns), JUDGES[op].definition(*columns, *parameters))
+
+
 @pytest.mark.parametrize(("op", "rows"), WITH_TALIB)
 def test_an_opcode_agrees_with_talib(op: str, rows: int, data_dir: Path) -> None:
     """Where TA-Lib has the indicator, it gives the same numbers in the same rows."""

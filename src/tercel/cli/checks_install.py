@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from tercel.base.paths import catalog_dir, home, kernel_cache_dir
+from tercel.base.paths import catalog_dir, home, kernel_cache_dir, run_dir
 from tercel.base.time import NS_PER_DAY, NS_PER_MS, clock_ns, format_instant, wall_ns
 from tercel.cli.checks_host import MIB, existing_parent
 from tercel.cli.findings import Finding, judge
@@ -22,7 +22,7 @@ PACKAGE_ROOT: Final = Path(__file__).resolve().parents[1]
 CHECKOUT: Final = PACKAGE_ROOT.parents[1]  # only meaningful where `in_checkout()` says so
 FSYNC_NS_MAX: Final = 20 * NS_PER_MS
 SERIES_SHOWN: Final = 3
-PORTS: Final = {"page and API": 8321}
+PORT, PORTS_TRIED = 8700, 20  # of the page, as tercel.api.desk has them
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 MENTION_LIMIT: Final = 4  # packages named one by one before "and n more"
 
@@ -61,7 +61,7 @@ def packages() -> Finding:
 def kernels() -> Finding:
     """Compiled kernels are kept, so that a start does not compile."""
     root = kernel_cache_dir()
-    versions = [folder for folder in root.iterdir() if folder.is_dir()] if root.is_dir() else []
+    versions = [folder for folder in root.iterdir() if any(folder.rglob("*.nbc"))] if root.is_dir() else []
     size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file()) if versions else 0
     if not versions:
         return judge("kernels", "none compiled yet", warn=True, remedy="nothing to do: the first back-test or start compiles them, once")
@@ -111,25 +111,30 @@ def history() -> Finding:
 
 
 def ports() -> Finding:
-    """The ports of the desk are free on this machine."""
-    busy = [f"{port} ({use})" for use, port in PORTS.items() if not _bindable(port)]
-    text = f"in use: {', '.join(busy)}" if busy else f"free: {', '.join(f'{port} ({use})' for use, port in PORTS.items())}"
-    remedy = "if no trader of yours is running, end the program that has the port or configure another"
-    return judge("ports", text, warn=bool(busy), remedy=remedy)
+    """The port of the page is free, or which the page would take instead; a page that is served now is named."""
+    served = {file.read_text().strip(): file.parents[1].name for file in sorted(home().glob("accounts/*/run/desk.url"))}
+    pages = [f"page of account {account} at {url}" for url, account in served.items()]
+    free = next((port for port in range(PORT, PORT + PORTS_TRIED) if _bindable(port)), None)
+    if free is None:
+        remedy = "end one of the programs that have them, or give another: tercel run --port"
+        return judge("ports", f"{PORT} to {PORT + PORTS_TRIED - 1} are all in use", warn=True, remedy=remedy)
+    text = f"{PORT} free for the page" if free == PORT else f"{PORT} in use, the next page takes {free}"
+    return judge("ports", "; ".join([*pages, text]), remedy="")
 
 
 def trader() -> Finding:
     """The accounts that a trader works for now, and those whose orders are stopped by the kill switch."""
+    from tercel.cli.control import accounts, alive
     from tercel.observe.control import ControlClient
-    from tercel.observe.locks import trader_alive
 
-    folders = [file.parent for file in sorted(home().glob("accounts/*/run/control.map"))]
-    running = [folder.parent.name for folder in folders if trader_alive(folder)]
-    halted = [folder.parent.name for folder in folders if ControlClient(folder).killed]
+    here = accounts()
+    running = [account for account in here if alive(account)]
+    blocks = [run_dir(account) for account in here]
+    halted = [folder.parent.name for folder in blocks if (folder / "control.map").is_file() and ControlClient(folder).killed]
     text = f"running for {_some(running)}" if running else "none running"
     if halted:
         text += f"; halted: {_some(halted)}"
-    return judge("trader", text, warn=bool(halted), remedy="orders of that account are refused until tercel resume")
+    return judge("trader", text, warn=bool(halted), remedy="orders of that account are refused until `tercel resume` while its trader runs")
 
 
 def browser() -> Finding:

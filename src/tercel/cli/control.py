@@ -1,43 +1,106 @@
-"""What `halt`, `resume` and `status` share: the control block and the live view of an account."""
+"""What `halt`, `resume`, `status` and `why` share: which account is meant, its control block and its live view."""
 
 from __future__ import annotations
 
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from tercel.base import paths
+from tercel.base.errors import ConfigError, NotRunning
 from tercel.cli.show import say
-from tercel.observe.control import HALTED, RUNNING, ControlClient
+from tercel.observe.control import HALTED, RUNNING, UNANSWERED, ControlClient
 from tercel.observe.live import LiveFrame, LiveReader
+from tercel.observe.locks import trader_alive
+
+DEFAULT_ACCOUNT: Final = "paper"
+ACCOUNT_NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,31}", re.ASCII)
 
 
-def ask(verb: str, account: str, why: str, timeout_s: float, json: bool) -> int:
-    """Ask the trader to halt or resume and print its answer. Exit status 0 when it did, 1 when it refused or did not answer in time."""
-    client = ControlClient(paths.run_dir(account))
-    answer = client.halt(why, timeout_s) if verb == "halt" else client.resume(why, timeout_s)
-    wanted = HALTED if verb == "halt" else RUNNING
-    if json:
-        sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
-    elif answer.state == wanted:
-        say(f"account {account}: {answer.state} at input {answer.input_number:,} (trader pid {answer.pid})")
-    else:
-        flag = "set" if client.killed else "not set"
-        say(f"account {account}: the trader (pid {answer.pid}) says {answer.state}; the kill flag is {flag}")
-    return 0 if answer.state == wanted else 1
+def accounts() -> list[str]:
+    """Every account a trader ever ran for on this machine."""
+    return sorted(folder.parent.name for folder in paths.home().glob("accounts/*/run"))
 
 
-def frame_of(account: str) -> LiveFrame:
-    """A consistent copy of the account's live view. Raises `NotRunning` when no trader ever ran."""
-    return LiveReader(paths.run_dir(account) / "live.map").read(timeout_s=1.0)
+def running() -> list[str]:
+    """The accounts that a trader works for now."""
+    return [account for account in accounts() if alive(account)]
 
 
 def alive(account: str) -> bool:
     """Whether a trader of the account runs now."""
-    from tercel.observe.locks import trader_alive
-
     return trader_alive(paths.run_dir(account))
+
+
+def check_name(account: str) -> None:
+    """Raise `ConfigError` when this cannot be the name of an account: it is a folder's too."""
+    if not ACCOUNT_NAME.fullmatch(account):
+        raise ConfigError(f"account {account!r}: expected up to 32 letters, digits, '-', '_' or '.', a letter or digit first")
+
+
+def chosen(account: str | None, verb: str) -> str:
+    """The account that is meant: the one named, else the only one with a running trader, else "paper". Raises `ConfigError` for several."""
+    if account is not None:
+        check_name(account)
+        return account
+    found = running()
+    if len(found) > 1:
+        raise ConfigError(f"{verb}: traders of {len(found)} accounts are running; say which: --account {' | '.join(found)}")
+    return found[0] if found else DEFAULT_ACCOUNT
+
+
+def refuse_second(account: str) -> None:
+    """Raise `ConfigError` when the account has a trader already."""
+    if alive(account):
+        page = paths.run_dir(account) / "desk.url"
+        where = f" (its page: {page.read_text().strip()})" if page.is_file() else ""
+        raise ConfigError(f"account {account}: its trader is running already{where}; stop that one, or use another --account")
+
+
+def halt(account: str, why: str, timeout_s: float, json: bool) -> int:
+    """Halt one account; returns the exit status, 0 when its trader says halted. NotRunning when there is none; the flag is set then too."""
+    client = ControlClient(paths.run_dir(account))
+    try:
+        return _tell(account, client.halt(why, timeout_s), HALTED, json)
+    except NotRunning:
+        others = f" (running now: {', '.join(running())})" if running() else ""
+        raise NotRunning(f"account {account}: no trader is running; the kill flag is set, so its next one starts halted{others}") from None
+
+
+def resume(account: str, why: str, timeout_s: float, json: bool) -> int:
+    """Resume one account; returns the exit status: 0 when its trader says running. NotRunning when there is none."""
+    if account not in accounts():
+        raise NotRunning(f"resume: no trader has run for account {account}; {_have()}")
+    return _tell(account, ControlClient(paths.run_dir(account)).resume(why, timeout_s), RUNNING, json)
+
+
+def _tell(account: str, answer: Any, wanted: str, json: bool) -> int:
+    if json:
+        sys.stdout.write(msgspec.json.encode({"account": account, **msgspec.to_builtins(answer)}).decode() + "\n")
+    elif answer.state == UNANSWERED:
+        flag = "the kill flag is set, and it checks that before every order" if wanted == HALTED else "nothing has changed"
+        say(f"account {account}: the trader (pid {answer.pid}) did not answer; {flag}")
+    else:
+        say(f"account {account}: {answer.state} at input {answer.input_number:,} (trader pid {answer.pid})")
+    return 0 if answer.state == wanted else 1
+
+
+def frame_of(account: str) -> LiveFrame:
+    """A consistent copy of the account's live view. Raises `NotRunning` when there is none."""
+    path = paths.run_dir(account) / "live.map"
+    try:
+        return LiveReader(path).read(timeout_s=1.0)
+    except NotRunning:
+        if alive(account):
+            raise NotRunning(f"account {account}: its trader is starting and shows nothing yet; ask again in some seconds") from None
+        raise NotRunning(f"account {account}: no trader has run; {_have()}") from None
+
+
+def _have() -> str:
+    have = accounts()
+    return f"accounts here: {', '.join(have)} (--account)" if have else "start one with `tercel run`"
 
 
 def text(value: Any) -> str:

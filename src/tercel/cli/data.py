@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +32,7 @@ def import_(
     Parameters
     ----------
     files
-        Files to import, recognised by content; in a folder, files of unknown format are skipped by name.
+        Files to import, recognised by content; in a folder, files of no known format are left out and counted.
     format
         The format, when it should not be recognised by content.
     venue
@@ -49,14 +48,15 @@ def import_(
     """
     from tercel.base.errors import ConfigError
     from tercel.cli import data_tables
+    from tercel.cli.show import progress
     from tercel.market.importers.batch import Options
     from tercel.market.importers.run import import_files
 
     if not files:
         raise ConfigError("tercel data import: expected at least one file or folder")
     options = Options(format, venue, symbol, timezone, decimals, parse_duration(interval) if interval else None)
-    with data_tables.progress(quiet=json or not sys.stderr.isatty()) as show_progress:
-        report = import_files(files, options, paths.catalog_dir(), show_progress)
+    with progress(quiet=json) as tell:
+        report = import_files(files, options, paths.catalog_dir(), lambda text, share: tell(text, share, 1.0))
     _print(report, json, data_tables.print_import)
 
 
@@ -99,14 +99,15 @@ def check(instrument: str | None = None, *, json: Json = False) -> None:
         Check one instrument only.
     """
     from tercel.cli import data_tables
+    from tercel.cli.show import progress
     from tercel.market.catalog import Catalog
     from tercel.market.check import check as check_datasets
 
     catalog = Catalog()
     name = catalog.resolve(instrument).name if instrument else None
     chosen = [data for data in catalog.datasets() if name in (None, data.instrument.name)]
-    with data_tables.progress(quiet=json or not sys.stderr.isatty()) as show_progress:
-        results = check_datasets(catalog, chosen, show_progress)
+    with progress(quiet=json) as tell:
+        results = check_datasets(catalog, chosen, lambda text, share: tell(text, share, 1.0))
     _print(results, json, data_tables.print_checks)
     damage = [text for one in results for text in one.damage]
     if damage:

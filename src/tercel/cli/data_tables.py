@@ -1,102 +1,97 @@
-"""How `tercel data` shows what it found: tables for people, and a progress bar while they wait."""
+"""How `tercel data` shows what it found: tables for people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+import os
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from tercel.base.text import console, table
 from tercel.base.time import NS_PER_DAY, NS_PER_H, NS_PER_MIN, NS_PER_S, format_duration, format_instant
 
 if TYPE_CHECKING:
     from tercel.market.catalog import Dataset
     from tercel.market.check import Checked
-    from tercel.market.importers.report import ImportReport, SeriesReport
+    from tercel.market.importers.report import ImportReport, SeriesReport, Skipped
     from tercel.market.quality import Counts
-    from tercel.market.writer import Progress as ShowProgress
 
-
-@contextmanager
-def progress(quiet: bool) -> Iterator[ShowProgress | None]:
-    """A progress bar on stderr that names what is being done; None when quiet."""
-    if quiet:
-        yield None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda text, share: bar.update(task, description=text, completed=share)
+FOLDER_LEVELS: Final = 2  # of the files left out: deeper folders are counted together
+FILE_NAME_MAX: Final = 30
 
 
 def print_import(report: ImportReport) -> None:
-    """What an import did, file by file; what is odd stands under the table."""
-    console = _console()
+    """What an import did: a row for each series of each file, what is odd under the table, the files left out, the sum."""
+    out = console()
+    rows = [
+        (
+            _fit(PurePath(one.path).name), _name(series), f"{series.counts.rows:,}", f"{series.rows_added:,}",
+            _date(series.counts.first_ns), _date(series.counts.last_ns),
+        )
+        for one in report.files
+        for series in one.series
+    ]  # fmt: skip
+    out.print(table("", ("file", "series", "rows", "new", "first", "last"), rows, left=(0, 1, 4, 5)))
     for one in report.files:
-        table = _table(f"{one.path} ({one.format}, times {one.timezone})", "Series", "Rows", "New", "First", "Last")
-        for series in one.series:
-            table.add_row(
-                _name(series),
-                f"{series.counts.rows:,}",
-                f"{series.rows_added:,}",
-                _date(series.counts.first_ns),
-                _date(series.counts.last_ns),
-            )
-        console.print(table)
-        for series in one.series:
-            _say(console, _name(series), [*repaired(series), *findings(series.counts)])
-        for note in one.notes:
-            _say(console, "note", [note])
+        remarks = [(_name(series), [*repaired(series), *findings(series.counts)]) for series in one.series]
+        if one.notes or any(lines for _, lines in remarks):
+            _line(out, f"{one.path}: {one.format}, times {one.timezone}")
+        for about, lines in [*remarks, *(("note", [note]) for note in one.notes)]:
+            _say(out, about, lines)
     if report.skipped:
-        table = _table("Skipped files", "File", "Why")
-        for skipped in report.skipped:
-            table.add_row(skipped.path, skipped.reason)
-        console.print(table)
+        _line(out, "")
+        out.print(table("Left out", ("folder", "ending", "files", "why"), left_out(report.skipped), left=(0, 1, 2, 3)))
+        _line(out, "All of them with the whole reason: --json")
     ending = f"{report.rows_added:,} new rows" if report.changed else "nothing new, no file was changed"
-    console.print(f"{len(report.files):,} files, {report.rows:,} rows: {ending}.", markup=False, highlight=False)
+    _line(out, f"{len(report.files):,} files, {report.rows:,} rows: {ending}.")
+
+
+def left_out(skipped: Sequence[Skipped]) -> list[tuple[str, str, str, str]]:
+    """(folder, ending, name or count, why) of the files an import left out, a row for all that are alike; folders to two levels."""
+    root = PurePath(os.path.commonpath([PurePath(one.path).parent for one in skipped]))
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for one in skipped:
+        path = PurePath(one.path)
+        folder = root.joinpath(*path.parent.relative_to(root).parts[:FOLDER_LEVELS])
+        alike.setdefault((str(folder), path.suffix, one.reason.partition(";")[0]), []).append(path.name)
+    return [
+        (folder, ending, names[0] if len(names) == 1 else f"{len(names):,} files", why) for (folder, ending, why), names in alike.items()
+    ]
 
 
 def print_datasets(datasets: Sequence[Dataset]) -> None:
     """Every series of the catalog."""
-    console = _console()
+    out = console()
     if not datasets:
-        console.print("The catalog is empty: tercel data import FILE", markup=False)
+        _line(out, "The catalog is empty: tercel data import FILE")
         return
-    table = _table("", "Instrument", "Series", "Rows", "First", "Last", "Files")
-    for data in datasets:
-        table.add_row(
-            data.instrument.name, data.key.what, f"{data.rows:,}", _date(data.first_ns), _date(data.last_ns), f"{len(data.dates):,}"
-        )
-    console.print(table)
+    rows = [
+        (data.instrument.name, data.key.what, f"{data.rows:,}", _date(data.first_ns), _date(data.last_ns), f"{len(data.dates):,}")
+        for data in datasets
+    ]
+    out.print(table("", ("instrument", "series", "rows", "first", "last", "files"), rows, left=(0, 1, 3, 4)))
 
 
 def print_instrument(view: dict[str, Any]) -> None:
     """One instrument in full."""
-    console, one = _console(), view["instrument"]
-    table = _table(one.name, "Definition", "")
-    for field in one.__struct_fields__:
-        table.add_row(field, str(getattr(one, field)))
-    console.print(table)
+    out, one = console(), view["instrument"]
+    _line(out, one.name)
+    out.print(table("", ("definition", ""), [(field, str(getattr(one, field))) for field in one.__struct_fields__], left=(0, 1)))
     print_datasets([item["dataset"] for item in view["series"]])
     for item in view["series"]:
         for source in item["sources"]:
-            console.print(
-                f"  {item['dataset'].key.what} from {source.name} ({source.format}, times {source.timezone})", markup=False, highlight=False
-            )
+            _line(out, f"  {item['dataset'].key.what} from {source.name} ({source.format}, times {source.timezone})")
 
 
 def print_checks(results: Sequence[Checked]) -> None:
     """What a check found."""
-    console = _console()
-    table = _table("", "Series", "Rows", "Files")
+    out = console()
+    rows = [(_series(one.dataset), f"{one.counts.rows:,}", f"{len(one.damage)} DAMAGED" if one.damage else "good") for one in results]
+    out.print(table("", ("series", "rows", "files"), rows, left=(0, 2)))
     for one in results:
-        table.add_row(_series(one.dataset), f"{one.counts.rows:,}", f"{len(one.damage)} DAMAGED" if one.damage else "good")
-    console.print(table)
-    for one in results:
-        _say(console, _series(one.dataset), findings(one.counts))
+        _say(out, _series(one.dataset), findings(one.counts))
 
 
 def repaired(series: SeriesReport) -> list[str]:
@@ -131,9 +126,14 @@ def _series(data: Dataset) -> str:
     return f"{data.instrument.name} {data.key.what}"
 
 
-def _say(console: Console, about: str, lines: Sequence[str]) -> None:
+def _say(out: Console, about: str, lines: Sequence[str]) -> None:
     if lines:
-        console.print(f"  {about}: {'; '.join(lines)}", markup=False, highlight=False)
+        _line(out, f"  {about}: {'; '.join(lines)}")
+
+
+def _line(out: Console, text: str) -> None:
+    """Text as it is: no markup, not broken where the terminal ends."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _span(ns: int) -> str:
@@ -144,18 +144,10 @@ def _span(ns: int) -> str:
     return f"{ns / NS_PER_S:.3g} s"
 
 
+def _fit(name: str) -> str:
+    """A name that is too long keeps its beginning and its end."""
+    return name if len(name) <= FILE_NAME_MAX else f"{name[: FILE_NAME_MAX - 13]}…{name[-12:]}"
+
+
 def _date(ns: int) -> str:
     return format_instant(ns, 0)[:10]
-
-
-def _console() -> Console:
-    """Tables keep their width when the output is no terminal, so that they can be searched."""
-    console = Console()
-    return console if console.is_terminal else Console(width=200)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title or None, title_justify="left")
-    for name in columns:
-        table.add_column(name, justify="right" if name in ("Rows", "New") else "left", overflow="fold")
-    return table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 ACCOUNT = "demo"
 SIMULATED_HOURS = 6
 SEED = 7
+KEPT = ("control.map", "control.lock", "trader.lock")
 REPLAY_HOURS, LIVE_HOURS = 30, 6  # of the newest recording: so much is traded on paper, the last part of it at the pace asked for
 
 
@@ -28,7 +28,7 @@ def demo(
     for_: Annotated[str | None, Parameter(name="--for")] = None,
     speed: float = 20.0,
     port: int = 8700,
-) -> None:
+) -> int:
     """History, features, rule, back-test, then paper trading with the page: on your data, or on a simulated market.
 
     Parameters
@@ -44,7 +44,9 @@ def demo(
     port
         Port of the page.
     """
+    from tercel.base.kernel import CACHE
     from tercel.base.time import parse_duration
+    from tercel.cli.control import refuse_second
     from tercel.cli.family import Family
     from tercel.cli.run import watch
     from tercel.cli.show import progress, say
@@ -52,41 +54,45 @@ def demo(
     from tercel.drivers.launch import RunSpec
     from tercel.drivers.settings import load
 
+    refuse_second(ACCOUNT)
     seconds = parse_duration(for_) / 1e9 if for_ else None
     plan = load(settings)
     say("1. history")
     chosen, feed = _source(data, speed)
-    say(f"   {chosen.describe()}: {chosen.rows:,} rows")
-    names = ", ".join(plan.complete_features.names)
-    say(f"2. features: {names}, on bars of {plan.features.clock.text}")
-    say("3. back-test of the rule (a first run compiles the kernels: half a minute)")
+    say(f"   {chosen.describe()}; about {chosen.rows:,} rows")
+    say(f"2. features: {', '.join(plan.complete_features.names)}, on bars of {plan.features.clock.text}")
+    first = "" if any(CACHE.rglob("*.nbc")) else " (the first run compiles the kernels, half a minute)"
+    say(f"3. back-test of the rule{first}")
     with progress() as report:
         result = Backtest(plan, chosen, progress=report).run()
     result.show()
     say("\n4. paper trading: the same core on a feed, with the page")
     spec = RunSpec(account=ACCOUNT, feed=feed, settings=str(settings.resolve()) if settings else None, sync="interval")
-    _forget(ACCOUNT)
-    watch(Family(spec, port, say), seconds)
+    _forget()
+    return watch(Family(spec, port, say), seconds, "the next demonstration starts anew; `tercel run` has an account that continues")
 
 
 def _source(data: Path | None, speed: float) -> tuple[Source, FeedSpec]:
-    """What to trade: the data given, else the user's catalog, else the simulator; says which."""
+    """What to trade: FX and metals (else whatever has quotes) of the data given, else of the catalog, else the simulator; says which."""
     from tercel.base import paths
-    from tercel.cli.show import say
-    from tercel.drivers.history import SimulatedHistory, default_names, history
+    from tercel.cli.show import say, short
+    from tercel.drivers.history import SimulatedHistory, history
     from tercel.drivers.launch import FeedSpec
     from tercel.market.catalog import Catalog
 
-    if data is not None:
-        _import(data)
+    quoted = _import(data) if data is not None else []
     catalog = Catalog()
-    if not any(one.kind == "quote" for one in catalog.datasets()):
-        say(f"   the simulated market: no data was given, and your catalog ({paths.catalog_dir()}) has no quotes")
+    if data is None:
+        quoted = [one.instrument.name for one in catalog.datasets() if one.kind == "quote"]
+    if not quoted:
+        say(f"   the simulated market: no data was given, and your catalog ({short(paths.catalog_dir())}) has no quotes")
         simulated = SimulatedHistory(SEED, SIMULATED_HOURS)
         feed = FeedSpec(kind="simulator", seed=SEED, start_ns=simulated.start_ns, fast_until_ns=simulated.end_ns, speed=speed)
         return simulated, feed
-    say(f"   {data}" if data is not None else f"   your catalog ({paths.catalog_dir()})")
-    chosen = history(default_names(catalog), catalog=catalog)
+    if data is None:
+        say(f"   your catalog ({short(paths.catalog_dir())})")
+    preferred = [name for name in quoted if catalog.resolve(name).asset in ("fx", "metal")]
+    chosen = history(preferred or quoted, catalog=catalog)
     newest = max(one.last_ns for one in chosen.series)
     start_ns, live_ns = newest - REPLAY_HOURS * NS_PER_H, newest - LIVE_HOURS * NS_PER_H
     names = tuple(one.instrument.name for one in chosen.series if one.last_ns > live_ns)
@@ -94,28 +100,35 @@ def _source(data: Path | None, speed: float) -> tuple[Source, FeedSpec]:
     return chosen, feed
 
 
-def _import(data: Path) -> None:
+def _import(data: Path) -> list[str]:
+    """Import, say what came in, and return the instruments that have quotes. Raises `ConfigError` when none has."""
     from tercel.base import paths
-    from tercel.cli.data_tables import progress
-    from tercel.cli.show import say
+    from tercel.base.errors import ConfigError
+    from tercel.cli.show import progress, say, short
     from tercel.market.importers.batch import Options
     from tercel.market.importers.run import import_files
 
-    say(f"   importing {data} into {paths.catalog_dir()}")
-    with progress(quiet=not sys.stderr.isatty()) as show_progress:
-        done = import_files([data], Options(), paths.catalog_dir(), show_progress)
-    skipped = f", {len(done.skipped)} of a format not known yet skipped" if done.skipped else ""
-    say(f"   {len(done.files)} files, {done.rows:,} rows, {done.rows_added:,} of them new{skipped}")
+    say(f"   importing {data} into {short(paths.catalog_dir())}")
+    with progress() as report:
+        done = import_files([data], Options(), paths.catalog_dir(), lambda text, share: report(text, share, 1.0))
+    left_out = f"; {len(done.skipped)} files of no known format left out" if done.skipped else ""
+    say(f"   {len(done.files)} files, {done.rows:,} rows, {done.rows_added:,} of them new{left_out}")
+    series = [one for file in done.files for one in file.series]
+    quoted = list(dict.fromkeys(one.instrument for one in series if one.kind == "quote"))
+    if not quoted:
+        kinds = ", ".join(sorted({f"{one.kind}s" for one in series}))
+        raise ConfigError(f"demo: expected quotes in {data}, found {kinds}; they are in the catalog: `tercel backtest NAME` plays them")
+    return quoted
 
 
-def _forget(account: str) -> None:
-    """The demonstration begins anew each time; only its own account is ever removed."""
+def _forget() -> None:
+    """The demonstration begins anew each time; only its own account is removed, and its kill flag stays."""
     from tercel.base import paths
-    from tercel.base.errors import ConfigError
-    from tercel.cli.control import alive
+    from tercel.cli.control import refuse_second
 
-    folder = paths.session_dir(account)
-    if folder.is_dir():
-        if alive(account):
-            raise ConfigError(f"demo: a trader of account {account} is running; stop it first")
-        shutil.rmtree(folder)
+    refuse_second(ACCOUNT)
+    for path in [*paths.session_dir(ACCOUNT).glob("*"), *paths.run_dir(ACCOUNT).glob("*")]:
+        if path.is_file() and path.name not in KEPT:
+            path.unlink()
+        elif path.is_dir() and path.name != "run":
+            shutil.rmtree(path)

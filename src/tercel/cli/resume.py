@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-def resume(*, account: str = "paper", why: str = "by hand", timeout: float = 2.0, json: bool = False) -> int:
+def resume(*, account: str | None = None, why: str = "by hand", timeout: float = 2.0, json: bool = False) -> int:
     """Let orders be sent again. Only a running trader can do it, so that somebody checks that it is safe.
 
     Parameters
     ----------
     account
-        Name of the account.
+        Name of the account; without it the one whose trader runs.
     why
         The reason, kept in the journal.
     timeout
@@ -17,6 +17,6 @@ def resume(*, account: str = "paper", why: str = "by hand", timeout: float = 2.0
     json
         Print JSON instead of a sentence.
     """
-    from tercel.cli.control import ask
+    from tercel.cli import control
 
-    return ask("resume", account, why, timeout, json)
+    return control.resume(control.chosen(account, "resume"), why, timeout, json)

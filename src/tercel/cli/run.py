@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from pathlib import Path
-from typing import Annotated, Literal
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from tercel.cli.family import Family
+
+INTERRUPTED: Final = 130  # 128 + SIGINT: it ended before it traded
+POLL_S: Final = 0.05
 
 
 def run(
     *names: str,
     paper: Annotated[bool, Parameter(negative="")] = True,
-    feed: Literal["replay", "simulator"] = "simulator",
+    feed: Literal["replay", "simulator"] | None = None,
     speed: float = 1.0,
     start: str | None = None,
     end: str | None = None,
@@ -27,17 +33,19 @@ def run(
     desk: bool = True,
     sync: Literal["always", "interval", "never"] = "always",
     until_done: Annotated[bool, Parameter(negative="")] = False,
-) -> None:
+) -> int:
     """Start trading and the desk beside it; the page's address is printed. Ctrl-C ends both in order.
+
+    The exit status is 0 when it traded and was stopped, by Ctrl-C too, and the trader's own when that failed.
 
     Parameters
     ----------
     names
-        Instruments of the replay, such as EURUSD@oanda; the simulator has its own.
+        Instruments to replay from the catalog, such as EURUSD@oanda; without any the market is simulated.
     paper
         Live or recorded data against a modelled venue. The only mode there is yet.
     feed
-        Where market data comes from: the catalog replayed, or the simulated market.
+        Where market data comes from: the catalog replayed (without names: all FX and metals), or the simulated market.
     speed
         1 is real time, 60 an hour in a minute, 0 as fast as it can.
     start
@@ -63,15 +71,21 @@ def run(
     until_done
         Stop when the replay has ended.
     """
+    from tercel.base.errors import ConfigError
     from tercel.base.time import parse_duration
+    from tercel.cli.control import DEFAULT_ACCOUNT, check_name
     from tercel.cli.family import Family
     from tercel.cli.show import say
     from tercel.drivers.history import default_names
     from tercel.drivers.launch import FeedSpec, RunSpec
     from tercel.market.catalog import Catalog
 
-    chosen = tuple(names) or (tuple(default_names(Catalog())) if feed == "replay" else ())
-    source = FeedSpec(kind=feed, names=chosen, start=start, end=end, speed=speed, seed=seed)
+    check_name(account)
+    kind: Literal["replay", "simulator"] = feed or ("replay" if names or start or end else "simulator")
+    if kind == "simulator" and (names or start or end):
+        raise ConfigError("run: the simulator has its own instruments and times; leave out names, --start and --end, or use --feed replay")
+    chosen = tuple(names) or (tuple(default_names(Catalog())) if kind == "replay" else ())
+    source = FeedSpec(kind=kind, names=chosen, start=start, end=end, speed=speed, seed=seed)
     spec = RunSpec(
         account=account,
         feed=source,
@@ -81,33 +95,44 @@ def run(
         stop_when_done=until_done,
     )
     seconds = parse_duration(for_) / 1e9 if for_ else None
-    family = Family(spec, port if desk else None, say)
-    watch(family, seconds)
+    named = f" --account {account}" if account != DEFAULT_ACCOUNT else ""
+    return watch(Family(spec, port if desk else None, say), seconds, f"`tercel run{named}` continues this account")
 
 
-def watch(family: object, seconds: float | None) -> None:
-    """Start a family, print its address, wait until it ends, is interrupted, or `seconds` have passed; then stop it in order."""
-    from tercel.cli.family import Family
-    from tercel.cli.show import say
+def watch(family: Family, seconds: float | None, ending: str) -> int:
+    """Start a family, print its address, wait until it ends, is interrupted, or `seconds` have passed; then stop it in order.
 
-    assert isinstance(family, Family)
+    Returns the exit status. `ending` is said last. Raises `TercelError` when the trader or, at the start, the desk failed.
+    """
+    from tercel.base.time import NS_PER_S, clock_ns
+    from tercel.cli.show import progress, say
 
-    def interrupted(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupted)
-    say(f"starting the trader of account {family.spec.account} (the first start compiles, about half a minute)")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    account = family.spec.account
+    say(f"starting the trader of account {account}")
+    final = ""
     try:
-        family.start()
-        if family.url:
-            say(f"open {family.url}")
-        until = time.monotonic() + seconds if seconds is not None else None
-        while family.watch() and (until is None or time.monotonic() < until):
-            time.sleep(0.1)
+        with progress() as report:
+            family.start(report)
+        until = clock_ns() + round(seconds * NS_PER_S) if seconds is not None else None
+        left = "Ctrl-C stops it" if seconds is None else f"it stops after {seconds:g} s, or with Ctrl-C"
+        say(f"open {family.url}   ({left})" if family.url else f"trading without a page ({left})")
+        while family.watch() and (until is None or clock_ns() < until):
+            time.sleep(POLL_S)
     except KeyboardInterrupt:
-        sys.stdout.write("\n")
+        say("")
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # stopping is bounded, and must not be left half done
         final = family.stop()
+    if not family.trading:
+        say("stopped before it traded")
+        return INTERRUPTED
     say(f"stopped: {final}")
-    if family.url:
-        say(f"the page was at {family.url}; `tercel run` continues this account")
+    say(ending)
+    return 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,33 +1,60 @@
-"""Progress and tables shared by the verbs."""
+"""Progress, paths and lines shared by the verbs."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-Report = Callable[[str, int, int], None]
+from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns
+
+Report = Callable[[str, float, float], None]
+
+PLAIN_FIRST_NS: Final = 500 * NS_PER_MS  # what takes less is not spoken of
+PLAIN_EVERY_NS: Final = 2 * NS_PER_S
 
 
 @contextmanager
 def progress(quiet: bool = False) -> Iterator[Report]:
-    """A progress bar on stderr for `report(what, done, total)`; silent when quiet or when nobody looks at a terminal."""
+    """Progress on stderr for `report(what, done, total)`: a bar on a terminal, else a plain line every two seconds, nothing when quiet."""
     if quiet or not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield _plain(sys.maxsize if quiet else PLAIN_FIRST_NS)
         return
-    columns = (TextColumn("{task.description:<24.24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("   {task.description:<34.34}"), BarColumn(30), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=None)
+        yield lambda what, done, total: bars.update(task, description=_label(what), completed=done, total=total)
 
-        def report(what: str, done: int, total: int) -> None:
-            bars.update(task, description=what.rpartition(".")[2], completed=done, total=total)
 
-        yield report
+def _plain(first_ns: int) -> Report:
+    due = 0  # counted from the first report: what begins late is not slow
+
+    def report(what: str, done: float, total: float) -> None:
+        nonlocal due
+        due = due or clock_ns() + first_ns
+        if done < total and clock_ns() >= due:
+            due = clock_ns() + PLAIN_EVERY_NS
+            print(f"   {_label(what)}, {done / total:.0%}", file=sys.stderr, flush=True)
+
+    return report
+
+
+def _label(what: str) -> str:
+    """A kernel's full name means that it is being compiled; anything else is said as it is."""
+    return f"compiling {what.rpartition('.')[2]}" if what.startswith("tercel.") else what
 
 
 def say(text: str) -> None:
     """One line for people, on stdout."""
     print(text, flush=True)
+
+
+def short(path: Path) -> str:
+    """A path for people: "~/.tercel/catalog"."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) and path != home else str(path)

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tercel.observe.live import LiveFrame
+
+VIEW_AGE_S_MAX = 2.0  # a trader publishes twenty times a second
 
 
-def status(*, account: str = "paper", json: bool = False) -> int:
+def status(*, account: str | None = None, json: bool = False) -> int:
     """Show what the running trader does: mode, feed, positions, profit and loss, latency per stage against its budget.
 
     The exit status is 7 when no trader runs.
@@ -13,25 +19,37 @@ def status(*, account: str = "paper", json: bool = False) -> int:
     Parameters
     ----------
     account
-        Name of the account.
+        Name of the account; without it the one whose trader runs, else "paper".
     json
         Print JSON instead of tables.
     """
     import msgspec
 
-    from tercel.base.text import console, table
-    from tercel.base.time import format_instant, wall_ns
-    from tercel.cli.control import alive, frame_of, text
+    from tercel.base.errors import NotRunning
+    from tercel.cli.control import alive, chosen, frame_of
 
-    frame, running = frame_of(account), alive(account)
+    account = chosen(account, "status")
+    running = alive(account)
+    summary = summarise(account, frame_of(account), running)
+    if json:
+        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+    else:
+        show(summary)
+    return 0 if running else NotRunning.exit_code
+
+
+def summarise(account: str, frame: LiveFrame, running: bool) -> dict[str, Any]:
+    """A live view as plain values: money in units of its currency, sizes in units, latencies in µs, times in UTC."""
+    from tercel.base.time import format_instant, wall_ns
+    from tercel.cli.control import text
+
     row = frame.status
-    state = text(row["state"]) if running else "not running"
-    age_s = (wall_ns() - int(row["wall_ns"])) / 1e9
+    counts = ("epoch", "orders", "fills", "denied", "late_ticks", "pid")
     instruments = [
         {
             "instrument": text(one["name"]), "bid": float(one["bid"]), "ask": float(one["ask"]), "currency": text(one["currency"]),
             "position": int(one["position"]) / 10 ** int(one["size_decimals"]), "pnl": int(one["pnl_micros"]) / 1e6,
-            "fees": int(one["fees_micros"]) / 1e6, "open_orders": int(one["open_orders"]),
+            "fees": int(one["fees_micros"]) / 1e6, "open_orders": int(one["open_orders"]), "price_decimals": int(one["price_decimals"]),
         }
         for one in frame.instruments
     ]  # fmt: skip
@@ -43,38 +61,43 @@ def status(*, account: str = "paper", json: bool = False) -> int:
         for place, stage in enumerate(frame.stages)
         for found in [frame.histogram(place)]
     ]  # fmt: skip
-    summary = {
-        "account": account, "state": state, "running": running, "halted": bool(row["halted"]), "rewarmed": bool(row["rewarmed"]),
-        "mode": text(row["mode"]), "feed": text(row["feed"]), "feed_state": text(row["feed_state"]), "view_age_s": age_s,
-        "core_time": format_instant(int(row["core_time_ns"])), "inputs": int(row["input_number"]), "epoch": int(row["epoch"]),
-        "orders": int(row["orders"]), "fills": int(row["fills"]), "denied": int(row["denied"]), "late_ticks": int(row["late_ticks"]),
-        "pid": int(row["pid"]), "instruments": instruments, "stages": stages,
+    return {
+        "account": account, "state": text(row["state"]) if running else "not running", "running": running, "halted": bool(row["halted"]),
+        "rewarmed": bool(row["rewarmed"]), "mode": text(row["mode"]), "feed": text(row["feed"]), "feed_state": text(row["feed_state"]),
+        "view_age_s": (wall_ns() - int(row["wall_ns"])) / 1e9, "core_time": format_instant(int(row["core_time_ns"])),
+        "inputs": int(row["input_number"]), **{name: int(row[name]) for name in counts}, "instruments": instruments, "stages": stages,
     }  # fmt: skip
-    if json:
-        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
-        return 0 if running else 7
+
+
+def show(summary: dict[str, Any]) -> None:
+    """Print a summary for people."""
+    from tercel.base.text import console, table
+
     out = console()
     halted = ", [bold red]HALTED[/bold red]" if summary["halted"] else ""
-    out.print(f"account [bold]{account}[/bold]: {state}{halted}, {summary['mode']}, feed {summary['feed']} ({summary['feed_state']})")
+    feed = f"{summary['mode'].lower()}, feed {summary['feed']}" + (f" ({summary['feed_state']})" if summary["running"] else "")
+    out.print(f"account [bold]{summary['account']}[/bold]: {summary['state']}{halted}, {feed}", highlight=False)
     counts = ", ".join(f"{summary[name]:,} {name}" for name in ("inputs", "orders", "fills"))
-    out.print(f"core time {summary['core_time']}, {counts}, epoch {summary['epoch']}")
-    if not running:
-        out.print(f"the last view is {age_s:,.0f} s old; start the trader with `tercel run`")
+    out.print(f"core time {summary['core_time']}, {counts}, epoch {summary['epoch']}", highlight=False)
+    if not summary["running"]:
+        out.print(f"the last view is {summary['view_age_s']:,.0f} s old; start the trader with `tercel run`", highlight=False)
+    elif summary["view_age_s"] > VIEW_AGE_S_MAX:
+        out.print(f"[red]the trader has shown nothing for {summary['view_age_s']:,.0f} s[/red]", highlight=False)
     rows = [
         (
-            one["instrument"],
-            f"{one['bid']:g}",
-            f"{one['ask']:g}",
-            f"{one['position']:,g}",
-            f"{one['pnl']:,.2f} {one['currency']}",
-            str(one["open_orders"]),
+            one["instrument"], _price(one, "bid"), _price(one, "ask"), f"{one['position']:,.10g}", f"{one['pnl']:,.2f} {one['currency']}",
+            f"{one['fees']:,.2f}", str(one["open_orders"]),
         )
-        for one in instruments
-    ]
-    out.print(table("", ("instrument", "bid", "ask", "position", "net profit and loss", "open orders"), rows))
+        for one in summary["instruments"]
+    ]  # fmt: skip
+    out.print(table("", ("instrument", "bid", "ask", "position", "net profit and loss", "fees", "open orders"), rows))
     timed = [
-        (str(one["stage"]), f"{one['p50_us']:,.1f}", f"{one['p99_us']:,.1f}", f"{one['budget_us']:,.0f}", f"{one['count']:,}")
-        for one in stages
+        (one["stage"], f"{one['p50_us']:,.1f}", f"{one['p99_us']:,.1f}", f"{one['budget_us']:,.0f}", f"{one['count']:,}")
+        for one in summary["stages"]
     ]
     out.print(table("Latency, µs", ("stage", "p50", "p99", "budget", "times"), timed))
-    return 0 if running else 7
+
+
+def _price(one: dict[str, Any], side: str) -> str:
+    known = one[side] == one[side]  # NaN is not itself
+    return f"{one[side]:.{one['price_decimals']}f}" if known else "-"

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 
 
-def why(instrument: str | None = None, *, account: str = "paper", json: bool = False) -> None:
+def why(instrument: str | None = None, *, account: str | None = None, json: bool = False) -> None:
     """Explain why the trader did not trade: every evaluation that ended without an order has a counted reason.
 
     Parameters
     ----------
     instrument
-        One instrument only, such as EURUSD@oanda.
+        One instrument only, such as EURUSD@oanda, or EURUSD when one venue has it.
     account
-        Name of the account.
+        Name of the account; without it the one whose trader runs, else "paper".
     json
         Print JSON instead of a table.
     """
@@ -22,13 +22,14 @@ def why(instrument: str | None = None, *, account: str = "paper", json: bool = F
     from tercel.base.codes import REASONS
     from tercel.base.errors import ConfigError
     from tercel.base.text import console, table
-    from tercel.cli.control import frame_of, text
+    from tercel.cli.control import chosen, frame_of, text
 
+    account = chosen(account, "why")
     frame = frame_of(account)
     names = [text(one["name"]) for one in frame.instruments]
-    if instrument is not None and instrument not in names:
-        raise ConfigError(f"why: the trader has no instrument {instrument!r}; it has {', '.join(names)}")
-    slots = [slot for slot, name in enumerate(names) if instrument in (None, name)]
+    slots = [slot for slot, name in enumerate(names) if instrument in (None, name, name.partition("@")[0])]
+    if instrument is not None and len(slots) != 1:
+        raise ConfigError(f"why: expected one of {', '.join(names[slot] for slot in slots) or ', '.join(names)}, found {instrument!r}")
     counts = frame.reasons[slots].sum(axis=0)
     found = sorted(((int(counts[code]), *REASONS[code]) for code in REASONS if counts[code]), reverse=True)
     if json:
@@ -36,7 +37,10 @@ def why(instrument: str | None = None, *, account: str = "paper", json: bool = F
         sys.stdout.write(msgspec.json.encode({"account": account, "orders": int(frame.status["orders"]), "reasons": rows}).decode() + "\n")
         return
     out = console()
-    out.print(f"account {account}{f', {instrument}' if instrument else ''}: {int(frame.status['orders']):,} orders sent")
+    out.print(
+        f"account {account}{f', {names[slots[0]]}' if instrument else ''}: {int(frame.status['orders']):,} orders sent in all",
+        highlight=False,
+    )
     if not found:
         out.print("nothing has been evaluated yet: no bar has closed")
         return

@@ -105,17 +105,16 @@ class Step:
         count, rows = self._counts[K_COUNT], self._counts[K_ROW_COUNT]
         self.sequenced: Records = self._engine.inputs[: count * WORDS].view(TICK)
         if stop == STOP_LARGE:
-            self._engine.push(self.sequenced.copy())
+            self.sequenced = self.sequenced.copy()  # pushing uses the memory it lies in
+            self._engine.push(self.sequenced)
         else:
             self._engine.after_step(int(self._sequencer.state[S_NUMBER]) - count + 1, count, rows, stop)
         if self._cursor[0] < len(records):
-            self.sequenced = np.concatenate([self.sequenced, self._rest(records, now_ns)])
+            self._push_rest(records, now_ns)
         return self.sequenced
 
-    def _rest(self, records: Records, now_ns: int) -> Records:
+    def _push_rest(self, records: Records, now_ns: int) -> None:
         """What did not fit: an unusual number of timers or day rolls at once."""
-        parts = []
         for part in self._sequencer.push(records[int(self._cursor[0]) :], now_ns):
+            self.sequenced = np.concatenate([self.sequenced, part])
             self._engine.push(part)
-            parts.append(part.copy())
-        return np.concatenate(parts)

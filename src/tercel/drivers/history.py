@@ -149,7 +149,8 @@ def history(
     start_ns, end_ns = parse_instant(start) if start else 0, parse_instant(end) if end else FAR
     if start_ns >= end_ns:
         raise ConfigError(f"history: expected a start before the end, found {start} to {end}")
-    chosen = [_choose(catalog, catalog.resolve(name), every) for name in dict.fromkeys(wanted)]
+    named = {one.name: one for one in map(catalog.resolve, wanted)}
+    chosen = [_choose(catalog, one, every) for one in named.values()]
     chosen = [one for one in chosen if one.first_ns < end_ns and one.last_ns >= start_ns]
     if not chosen:
         raise ConfigError(f"history: nothing of {', '.join(wanted)} between {start} and {end}; `tercel data list` shows what there is")

@@ -32,7 +32,7 @@ from tercel.base.records import (
     Records,
 )
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, format_instant, wall_ns
-from tercel.core.engine import CoreFault, Engine
+from tercel.core.engine import Engine
 from tercel.core.layout import H_ACCOUNT
 from tercel.core.sequencer import S_DECREASED, command
 from tercel.core.step import Step
@@ -222,8 +222,8 @@ class Trader:
     def _apply_at_once(self, step: Step, records: Records, started: int) -> None:
         try:
             step(records)
-        except CoreFault:
-            self.log.append(step.sequenced)  # whoever looks for the fault needs the input that caused it
+        except BaseException:
+            self.log.append(step.sequenced)  # whoever looks for a fault, or for the error of a strategy, needs the input that caused it
             raise
         decided = clock_ns()
         self._histograms[TOTAL].record(decided - started)
