@@ -110,7 +110,7 @@ def test_a_size_without_a_measure_of_risk_is_none(volatility: float, mid: float,
 
 
 def test_a_confidence_is_a_half_at_cost() -> None:
-    """m / (1 + m): half when the move just pays its cost, 0 for no move, all for a free one."""
+    """|score| / (|score| + cost): half when the move just pays its cost, 0 for no move, all for a free one."""
     call = entry(d.confidence_of).bind()
     assert [call(score, 0.5) for score in (0.0, 0.5, -0.5, 1.5)] == [0.0, 0.5, 0.5, 0.75]
     assert [call(score, 0.0) for score in (0.0, 0.5, -0.5)] == [0.0, 1.0, 1.0]
@@ -121,7 +121,7 @@ def test_a_confidence_lies_between_none_and_all(score: float, cost: float, more:
     """It rises with the move, ignores its sign, and stays within 0 and 1. Twins agree."""
     for there in map(twin, MODES):
         call = there.kernel.entry(there.decision.confidence_of).bind()
-        assert 0.0 <= call(score, cost) <= call(score * more, cost) <= 1.0
+        assert 0.0 <= call(score, cost) <= call(score * more, cost) * (1.0 + 1e-15) <= 1.0 + 1e-15
         assert call(score, cost) == call(-score, cost)
 
 

@@ -13,6 +13,7 @@ OVERFLOW_MARK: Final = -(2**63)
 _LARGEST = 2**63 - 1
 _FITS = 9.0e18  # products of doubles below this are safely inside int64
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding and subtracting it rounds a double to an integer, half to even
+_TWO_ROUNDINGS = 4.440892098500626e-16  # 2**-51
 LIMB = 30
 _LIMB_MASK = (1 << 30) - 1
 _BILLION = 1_000_000_000
@@ -105,11 +106,12 @@ def multiply_divide(a: i64, b: i64, divisor: i64) -> i64:
 def to_units(x: f64, scale: f64, direction: i64) -> i64:
     """A price or size in integer units of 1/scale. A value off the grid goes down (direction -1), up (+1) or to the nearest (0).
 
-    A double within 1e-6 of a grid point is that grid point: decimal text does not survive binary exactly. |x * scale| < 2**51.
+    A double within 1e-6 of a grid point, or within two roundings of its own, is that grid point: decimal text does not survive binary
+    exactly, and above 4e9 units a rounding alone is more than 1e-6. |x * scale| < 2**51.
     """
     y = x * scale
     near = round_even(y)
-    if direction == 0 or abs(y - near) <= 1e-6:
+    if direction == 0 or abs(y - near) <= 1e-6 + abs(y) * _TWO_ROUNDINGS:
         return int(near)
     if direction > 0:
         return int(near) + 1 if near < y else int(near)

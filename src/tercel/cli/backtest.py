@@ -11,6 +11,8 @@ def backtest(
     start: str | None = None,
     end: str | None = None,
     every: str | None = None,
+    bars: str | None = None,
+    price: str | None = None,
     settings: Path | None = None,
     strategy: str | None = None,
     threads: int = 1,
@@ -28,6 +30,10 @@ def backtest(
         Last instant, ISO, UTC; not included.
     every
         Play bars of this interval instead of ticks.
+    bars
+        Take features on these bars, such as 1m, 100t (ticks) or 5000v (volume), instead of what the settings say.
+    price
+        Build bars from this price: mid, bid, ask or trade.
     settings
         A settings file; by default tercel.toml in the working folder, else the defaults.
     strategy
@@ -46,7 +52,7 @@ def backtest(
     from tercel.market.catalog import Catalog
 
     catalog = Catalog()
-    plan = load(settings, strategy)
+    plan = load(settings, strategy).on(bars, price)
     chosen = history(names or default_names(catalog), start, end, every=every, catalog=catalog)
     with progress(quiet=json) as report:
         result = Backtest(plan, chosen, threads, report).run()

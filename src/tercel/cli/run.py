@@ -26,6 +26,8 @@ def run(
     end: str | None = None,
     seed: int = 1,
     account: str = "paper",
+    bars: str | None = None,
+    price: str | None = None,
     settings: Path | None = None,
     strategy: str | None = None,
     for_: Annotated[str | None, Parameter(name="--for")] = None,
@@ -56,6 +58,10 @@ def run(
         Seed of the simulator.
     account
         Name of the account; its journal, log and snapshots live under it, and a restart continues it.
+    bars
+        Take features on these bars, such as 1m, 100t (ticks) or 5000v (volume), instead of what the settings say.
+    price
+        Build bars from this price: mid, bid, ask or trade.
     settings
         A settings file; by default tercel.toml in the working folder, else the defaults.
     strategy
@@ -90,7 +96,7 @@ def run(
         account=account,
         feed=source,
         settings=str(settings.resolve()) if settings else None,
-        strategy=strategy,
+        strategy=strategy, bars=bars, price=price,
         sync=sync,
         stop_when_done=until_done,
     )

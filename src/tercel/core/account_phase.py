@@ -36,6 +36,7 @@ from tercel.base.codes import (
 from tercel.base.exact import OVERFLOW_MARK, to_units
 from tercel.base.kernel import F, I, f64, i64, kernel
 from tercel.base.records import (
+    BAR,
     BODY,
     BYTE_MASK,
     COMMAND,
@@ -56,6 +57,7 @@ from tercel.base.records import (
     OUTPUT_WORDS,
     RESUME,
     REWARM,
+    TS_EVENT,
     TS_RECV,
     WORDS,
 )
@@ -142,7 +144,19 @@ from tercel.ledger.kernels import (
     equity_of,
     value_of,
 )
-from tercel.market.kernels import Q_ASK, Q_BID, Q_INSTRUMENT, Q_MID, Q_STATE, Q_TICK, Q_TIME, QUOTE_WORDS, take_quote
+from tercel.market.kernels import (
+    Q_ASK,
+    Q_BID,
+    Q_INSTRUMENT,
+    Q_MID,
+    Q_STATE,
+    Q_TICK,
+    Q_TIME,
+    Q_TRADES_QUOTE,
+    QUOTE_WORDS,
+    take_open,
+    take_quote,
+)
 from tercel.risk.kernels import (
     CURRENCY_WORDS,
     K_ACCOUNT_CURRENCY,
@@ -176,6 +190,7 @@ REQUEST_WORDS, REQUESTS_MAX = 8, 64
 REQ_TYPE, REQ_SIDE, REQ_SIZE, REQ_PRICE, REQ_TIF, REQ_ORDER, REQ_SCORE, REQ_CONFIDENCE = 0, 1, 2, 3, 4, 5, 6, 7
 ASK_TARGET, ASK_MARKET, ASK_LIMIT, ASK_CANCEL, ASK_SIGNAL, ASK_REASON = 1, 2, 3, 4, 5, 6
 NAN = float("nan")
+OPEN_SHARE = 10  # of a recorded bar, the first share counts as its open
 
 
 @kernel
@@ -640,6 +655,14 @@ def apply_input(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, T: I, TF: F) -> i64:
         if fault != 0:
             return fault
     q = A[H_QUOTES] + slot * QUOTE_WORDS
+    if kind == BAR and A[q + Q_TRADES_QUOTE] == 1 and A[e + E_OPEN] > 0:
+        # A recorded bar is known at its close. An order that arrived in its first tenth trades at its open, a later one at its close.
+        take_open(A, AF, q, T, TF, t, stamp, A[H_TICKS])
+        refill(A, AF, e, q)
+        opened = T[t + TS_EVENT]
+        fault = venue_slot(A, AF, C, W, WF, LIFE, slot, opened + (stamp - opened) // OPEN_SHARE)
+        if fault != 0:
+            return fault
     if take_quote(A, AF, q, T, TF, t, stamp, A[H_TICKS]) == 1 and A[e + E_OPEN] > 0:
         refill(A, AF, e, q)
         return venue_slot(A, AF, C, W, WF, LIFE, slot, stamp)

@@ -2,7 +2,7 @@
 
 It also generates the inputs that time itself causes, alike for every driver because they depend on nothing but the sequenced stream:
 
-* a timer per bar interval at boundary + grace, for silent instruments too. Timers are armed by a market input and fall asleep when every bar
+* a timer per bar interval at boundary + grace, for silent instruments too. Timers are armed by a market input and fall asleep when each bar
   it may have opened has closed, so a week-end or a hole of years costs nothing.
 * a day roll at each instant of the account's calendar (such as 17:00 New York) after the first market input.
 

@@ -51,11 +51,11 @@ def size_for(risk: f64, volatility: f64, mid: f64, unit_value: f64, step: i64, s
 
 @kernel
 def confidence_of(score: f64, cost: f64) -> f64:
-    """How far the expected move exceeds its cost, squeezed into 0 to 1: m / (1 + m) with m = |score| / cost."""
+    """How far the expected move exceeds its cost, squeezed into 0 to 1: |score| / (|score| + cost); all of it when there is no cost."""
+    move = abs(score)
     if not cost > 0.0:
-        return 1.0 if score != 0.0 else 0.0
-    m = abs(score) / cost
-    return m / (1.0 + m)
+        return 1.0 if move > 0.0 else 0.0
+    return move / (move + cost)
 
 
 @kernel

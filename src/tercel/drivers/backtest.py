@@ -64,6 +64,7 @@ class Backtest:
 
     def __init__(self, plan: Plan, history: Source, threads: int = 1, progress: Progress | None = None) -> None:
         self._plan, self._history, self._progress = plan, history, progress
+        history.check(plan.features.clock)
         self.core: CoreConfig = plan.core(history.instruments, history.quoted)
         compile_core(self.core, progress)
         self._outputs: list[Records] = []

@@ -10,6 +10,7 @@ from typing import Protocol
 from tercel.base.errors import ConfigError
 from tercel.base.records import Records
 from tercel.base.time import NS_PER_H, format_duration, format_instant, parse_instant
+from tercel.features.spec import Bars
 from tercel.market.catalog import Catalog, Dataset
 from tercel.market.feeds.base import UNLIMITED
 from tercel.market.feeds.merge import CHUNK_ROWS, merge
@@ -36,6 +37,9 @@ class Source(Protocol):
     @property
     def rows(self) -> int:
         """About how many records there are."""
+
+    def check(self, clock: Bars) -> None:
+        """Raise `ConfigError` when bars are wanted that this history cannot give."""
 
     def stream(self, latency_ns: int) -> Iterator[Records]:
         """All records in order of arrival."""
@@ -77,6 +81,9 @@ class SimulatedHistory:
         """About how many records there are."""
         return round(self.hours * 3600 * RECORDS_PER_S)
 
+    def check(self, clock: Bars) -> None:
+        """There are quotes and trades, so any bars can be taken."""
+
     def stream(self, latency_ns: int) -> Iterator[Records]:
         """The simulated records; they carry their arrival, so `latency_ns` is not used."""
         feed = self.simulator
@@ -113,6 +120,18 @@ class History:
     def rows(self) -> int:
         """Rows of all series (of the whole series, when the period is shorter: an upper bound for progress bars)."""
         return sum(one.rows for one in self.series)
+
+    def check(self, clock: Bars) -> None:
+        """Raise `ConfigError` when bars are wanted of prices an instrument has not, or of another interval than the recorded one."""
+        for one in self.series:
+            given = f"{one.instrument.name}: its history is {one.key.what}"
+            if one.kind == "bar" and (clock.unit, int(clock.amount), clock.price) != ("time", one.interval_ns, one.basis):
+                interval = format_duration(one.interval_ns)
+                raise ConfigError(
+                    f"{given}, the features want bars of {clock.text} {clock.price}; use --bars {interval} --price {one.basis}"
+                )
+            if one.kind == "trade" and clock.price != "trade":
+                raise ConfigError(f"{given}, the features want bars of the {clock.price}, which needs quotes; use --price trade")
 
     def stream(self, latency_ns: int) -> Iterator[Records]:
         """All records in order of (arrival, instrument, row), `ts_recv` = arrival, or `ts_event` + `latency_ns` where none was recorded."""

@@ -51,6 +51,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     feed: FeedSpec
     settings: str | None = None  # path of a settings file
     strategy: str | None = None
+    bars: str | None = None
+    price: str | None = None
     seconds: float | None = None
     stop_when_done: bool = False
     sync: SYNC = "always"
@@ -72,12 +74,13 @@ def make_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
     if spec.kind == "simulator":
         return Simulator(seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns), None
     chosen = history(spec.names, spec.start, spec.end, every=spec.every)
+    chosen.check(plan.features.clock)
     return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns), chosen.quoted
 
 
 def make_trader(spec: RunSpec) -> Trader:
     """The trader of a description, not started."""
-    plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy)
+    plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy).on(spec.bars, spec.price)
     feed, quoted = make_feed(spec.feed, plan)
     options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds)
     return Trader(plan, feed, options, quoted)

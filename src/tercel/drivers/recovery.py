@@ -200,6 +200,7 @@ class Recovery:
         for name in ("cash_micros", "fee_micros", "execution"):
             cancels[name] = 0
         if len(cancels):
+            cancels["time"] = outputs["time"].max()
             self._journal.append(entries.OUTPUTS, last, entries.encode_outputs(cancels))
             self._journal.commit()
         return cancels

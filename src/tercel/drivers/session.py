@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from tercel.base.errors import ConfigError
 from tercel.base.kernel import COMPILED, compile_all, entry
 from tercel.base.time import parse_duration
 from tercel.core.engine import kernels
@@ -38,6 +37,12 @@ class Plan:
     grace: str = "250ms"
     feed_latency: str = "1ms"
 
+    def on(self, every: str | None, price: str | None) -> Plan:
+        """The same plan on other bars: `every` ("1m", "100t") or `price` ("trade"), where given."""
+        clock = self.features.clock
+        changed = bars(every or clock.text, price or clock.price)
+        return replace(self, features=FeatureSet(changed, self.features.features))
+
     @property
     def feed_latency_ns(self) -> int:
         """`feed_latency` in ns."""
@@ -49,14 +54,7 @@ class Plan:
         return self.features.with_features(self.decide.features) if self.decide is not None else self.features
 
     def core(self, instruments: Sequence[Instrument], quoted: frozenset[str] | None = None) -> CoreConfig:
-        """The core's configuration for these instruments. Raises `ConfigError` when bars are asked of prices nobody delivers."""
-        clock = self.features.clock
-        silent = [one.name for one in instruments if quoted is not None and one.name not in quoted and clock.price != "trade"]
-        if silent:
-            raise ConfigError(
-                f'bars of price "{clock.price}" need quotes, and {", ".join(silent[:5])} {"has" if len(silent) == 1 else "have"} none; '
-                f'use price "trade", or leave them out'
-            )
+        """The core's configuration for these instruments; `quoted`: names of those that have quotes (None: all)."""
         return CoreConfig(self.complete_features.compile(), tuple(instruments), self.decide, self.limits, self.venue, quoted)
 
     def sequencer(self, core: CoreConfig) -> Sequencer:

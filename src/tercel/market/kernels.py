@@ -23,6 +23,7 @@ PENDING = 4
 AHEAD = PENDING - 2  # so many buckets a source's clock may run ahead; timers stay awake until all of those have closed
 P_ACTIVE, P_START, P_OPEN, P_HIGH, P_LOW, P_CLOSE, P_VOLUME, P_COUNT, P_BID, P_ASK = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 PENDING_WORDS = 10
+BAR_CLOSE = 3  # word of the close in the body of a bar record
 BAR_WORDS = BAR_RING + PENDING * PENDING_WORDS
 
 # Quote of one instrument, in words.
@@ -166,6 +167,27 @@ def quote_state(bid: f64, ask: f64) -> i64:
 
 
 @kernel
+def quote_around(AF: F, q: i64, price: f64) -> None:
+    """Bid and ask half the assumed spread away from a price; sizes are unknown."""
+    AF[q + Q_BID] = price - AF[q + Q_HALF_SPREAD]
+    AF[q + Q_ASK] = price + AF[q + Q_HALF_SPREAD]
+    AF[q + Q_BID_SIZE] = NAN
+    AF[q + Q_ASK_SIZE] = NAN
+
+
+@kernel
+def stand(A: I, AF: F, q: i64, event: i64, stamp: i64, tick: i64) -> None:
+    """The bid and ask at q stand from here on."""
+    A[q + Q_STATE] = quote_state(AF[q + Q_BID], AF[q + Q_ASK])
+    A[q + Q_TIME] = stamp
+    A[q + Q_EVENT] = event
+    A[q + Q_TICK] = tick
+    A[q + Q_COUNT] += 1
+    if A[q + Q_STATE] == QUOTE_GOOD:
+        AF[q + Q_MID] = (AF[q + Q_BID] + AF[q + Q_ASK]) * 0.5
+
+
+@kernel
 def take_quote(A: I, AF: F, q: i64, T: I, TF: F, t: i64, stamp: i64, tick: i64) -> i64:
     """Let the quote at q be what record t says. Returns 1 when it is new, 0 when the record carries none."""
     kind = (T[t + HEAD] >> KIND_SHIFT) & BYTE_MASK
@@ -175,18 +197,15 @@ def take_quote(A: I, AF: F, q: i64, T: I, TF: F, t: i64, stamp: i64, tick: i64) 
         AF[q + Q_ASK] = TF[t + BODY + 2]
         AF[q + Q_ASK_SIZE] = TF[t + BODY + 3]
     elif A[q + Q_TRADES_QUOTE] == 1 and (kind == TRADE or kind == BAR):
-        price = TF[t + BODY] if kind == TRADE else TF[t + BODY + 3]
-        AF[q + Q_BID] = price - AF[q + Q_HALF_SPREAD]
-        AF[q + Q_ASK] = price + AF[q + Q_HALF_SPREAD]
-        AF[q + Q_BID_SIZE] = NAN
-        AF[q + Q_ASK_SIZE] = NAN
+        quote_around(AF, q, TF[t + BODY] if kind == TRADE else TF[t + BODY + BAR_CLOSE])
     else:
         return 0
-    A[q + Q_STATE] = quote_state(AF[q + Q_BID], AF[q + Q_ASK])
-    A[q + Q_TIME] = stamp
-    A[q + Q_EVENT] = T[t + TS_EVENT]
-    A[q + Q_TICK] = tick
-    A[q + Q_COUNT] += 1
-    if A[q + Q_STATE] == QUOTE_GOOD:
-        AF[q + Q_MID] = (AF[q + Q_BID] + AF[q + Q_ASK]) * 0.5
+    stand(A, AF, q, T[t + TS_EVENT], stamp, tick)
     return 1
+
+
+@kernel
+def take_open(A: I, AF: F, q: i64, T: I, TF: F, t: i64, stamp: i64, tick: i64) -> None:
+    """Let the quote at q stand around the open of bar t, before its close: what an order sees that was there when the bar began."""
+    quote_around(AF, q, TF[t + BODY])
+    stand(A, AF, q, T[t + TS_EVENT], stamp, tick)

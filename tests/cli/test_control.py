@@ -1,0 +1,135 @@
+"""`tercel status`, `why`, `halt` and `resume` against a trader that runs, and against none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tercel.cli import control
+from tests.cli.processes import Running, answer, tercel, until
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A trader of the simulated market, an hour a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TERCEL_HOME", str(tmp_path_factory.mktemp("home")))
+        with Running("run", "--speed", "3600", "--account", "desk-1") as run:
+            yield run.ready()
+            assert run.end() == 0
+
+
+def test_status_says_what_the_trader_does(running: Running) -> None:
+    """Without --account the only running trader is meant; prices carry the decimals of their instrument."""
+    until(lambda: answer("status")["orders"] > 0, "an order")
+    shown = tercel("status")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith("account desk-1: trading, paper, feed simulator (live)\n")
+    found = answer("status")
+    assert (found["account"], found["running"], found["halted"], found["epoch"]) == ("desk-1", True, False, 1)
+    assert found["pid"] == running.trader.pid
+    assert {one["instrument"] for one in found["instruments"]} >= {"EURUSD@sim", "XAUUSD@sim"}
+    gold = next(line.split() for line in shown.stdout.splitlines() if "XAUUSD@sim" in line)
+    decimals = next(one["price_decimals"] for one in found["instruments"] if one["instrument"] == "XAUUSD@sim")
+    assert [len(price.partition(".")[2]) for price in gold[1:3]] == [decimals, decimals]
+    assert {stage["stage"] for stage in found["stages"]} >= {"feed", "decide", "journal"}
+
+
+def test_why_counts_the_reasons(running: Running) -> None:
+    """Every evaluation without an order has a reason with a meaning; those of the instruments add up to those of all."""
+    until(lambda: bool(answer("why")["reasons"]), "an evaluation")
+    assert "Evaluations without an order" in tercel("why").stdout
+    one = tercel("why", "EURUSD@sim")
+    assert "account desk-1, EURUSD@sim: " in one.stdout
+    assert tercel("why", "EURUSD").stdout.splitlines()[0].startswith("account desk-1, EURUSD@sim: ")
+    for reason in answer("why", "EURUSD@sim")["reasons"]:
+        assert reason["times"] > 0
+        assert reason["meaning"]
+
+
+def test_why_of_an_unknown_instrument_names_the_known_ones(running: Running) -> None:
+    """The error lists the choices and has the status of a wrong argument."""
+    wrong = tercel("why", "EURUS")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: why: expected one of EURUSD@sim, ")
+    assert wrong.stderr.endswith(", found 'EURUS'\n")
+
+
+def test_halt_works_without_a_desk(running: Running) -> None:
+    """With the desk killed a moment ago the trader still answers; it sends nothing until it is resumed."""
+    running.desk.kill()
+    halted = tercel("halt", "--why", "a test")
+    assert (halted.returncode, halted.stderr) == (0, "")
+    assert halted.stdout.startswith("account desk-1: halted at input ")
+    found = answer("status")
+    assert found["halted"]
+    assert "HALTED" in tercel("status").stdout
+    until(lambda: answer("status")["inputs"] > found["inputs"] + 1_000, "more inputs")
+    assert answer("status")["orders"] == found["orders"]
+    resumed = tercel("resume")
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    assert resumed.stdout.startswith("account desk-1: running at input ")
+    assert not answer("status")["halted"]
+    until(lambda: answer("status")["orders"] > found["orders"], "orders again")
+    until(lambda: "was started again" in running.out, "another desk")
+
+
+def test_a_halt_of_another_account_says_who_runs(running: Running) -> None:
+    """A misspelt account is not taken for the one that runs."""
+    wrong = tercel("halt", "--account", "dsk-1")
+    assert wrong.returncode == 7
+    assert "account dsk-1: no trader is running; the kill flag is set" in wrong.stderr
+    assert "(running now: desk-1)" in wrong.stderr
+    assert not answer("status")["halted"]
+
+
+def test_with_several_traders_the_question_needs_a_name_and_a_halt_stops_all(running: Running) -> None:
+    """Two traders: `status` asks which, `halt` without a name halts both."""
+    with Running("run", "--account", "desk-2", "--no-desk") as second:
+        second.ready()
+        asked = tercel("status")
+        assert asked.returncode == 2
+        assert asked.stderr.endswith("say which: --account desk-1 | desk-2\n")
+        halted = tercel("halt")
+        assert [line.partition(" at ")[0] for line in halted.stdout.splitlines()] == ["account desk-1: halted", "account desk-2: halted"]
+        assert tercel("resume", "--account", "desk-1").returncode == 0
+        assert second.end() == 0
+
+
+def test_without_a_trader_status_has_a_status_of_its_own(home: Path) -> None:
+    """7 means that nothing runs, with or without something to show."""
+    for verb in ("status", "why", "resume"):
+        done = tercel(verb)
+        assert done.returncode == 7
+        assert done.stderr.endswith("no trader has run; start one with `tercel run`\n") or verb == "resume"
+    assert tercel("run", "--for", "1ms", "--no-desk").returncode == 0
+    shown = tercel("status")
+    assert shown.returncode == 7
+    assert shown.stdout.startswith("account paper: not running, paper, feed simulator\n")
+    assert answer("status")["running"] is False
+    assert "accounts here: paper" in tercel("status", "--account", "other").stderr
+
+
+def test_a_halt_without_a_trader_holds_for_the_next(home: Path) -> None:
+    """The flag is set, the command says so with status 7, the next trader starts halted, and only then can it be resumed."""
+    done = tercel("halt")
+    assert done.returncode == 7
+    assert done.stderr == "error: account paper: no trader is running; the kill flag is set, so its next one starts halted\n"
+    with Running("run", "--no-desk") as run:
+        run.ready()
+        assert "HALTED" in run.out
+        assert answer("status")["halted"]
+        assert tercel("resume").returncode == 0
+        assert not answer("status")["halted"]
+        assert run.end() == 0
+
+
+def test_an_account_is_the_one_named_else_the_one_that_runs_else_paper(home: Path) -> None:
+    """The name must be one a folder can have."""
+    assert control.chosen(None, "status") == "paper"
+    assert control.chosen("mine", "status") == "mine"
+    for wrong in ("", "..", "a/b", "x" * 33):
+        with pytest.raises(control.ConfigError, match="expected up to 32 letters"):
+            control.chosen(wrong, "status")
