@@ -50,6 +50,7 @@ def stepper(names: tuple[str, ...], warm: npt.NDArray[np.float64]) -> Step:
     return step
 
 
+@contextlib.contextmanager
 def features(options: dict[str, Any]) -> Iterator[InProcess]:
     """One-by-one updates of single features and of whole sets in one call, and the batch door over the whole input."""
     prices = np.load(options["input"])

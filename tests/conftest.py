@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from hypothesis import settings
 settings.register_profile("tercel", deadline=None)
 settings.load_profile("tercel")
 
-# Compiled kernels outlive a test's home, in this process and in those it starts: compiling them takes ten seconds. Read when tercel is imported.
+# Compiled kernels outlive a test's home, in this process and in those it starts: compiling them takes ten seconds.
 os.environ.setdefault("TERCEL_KERNEL_CACHE", str(Path.home() / ".tercel" / "cache" / "kernels"))
 
 
@@ -27,8 +26,8 @@ def data_dir() -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty TERCEL_HOME."""
     root = tmp_path / "home"
     monkeypatch.setenv("TERCEL_HOME", str(root))
-    yield root
+    return root

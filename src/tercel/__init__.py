@@ -14,22 +14,32 @@ TYPE_CHECKING = False  # type checkers take it for true; importing it from typin
 if TYPE_CHECKING:
     from typing import Any, Final
 
+    from tercel.base.errors import ConfigError, DataError, TercelError
     from tercel.decision.rules import EmaCross
     from tercel.decision.strategy import Strategy
     from tercel.drivers.backtest import backtest
-    from tercel.drivers.history import history
+    from tercel.drivers.history import SimulatedHistory, history
+    from tercel.drivers.session import Plan
     from tercel.execution.venue import VenueModel
-    from tercel.features.spec import FeatureSet, bars, ema, mid, returns, rsi, sma, spread, volatility
+    from tercel.features.spec import FeatureSet, bars, difference, ema, mid, returns, rsi, sma, spread, volatility
+    from tercel.features.stream import FeatureStream
     from tercel.risk.limits import Limits
 
 _MODULE_OF: Final = {
+    "ConfigError": "tercel.base.errors",
+    "DataError": "tercel.base.errors",
     "EmaCross": "tercel.decision.rules",
     "FeatureSet": "tercel.features.spec",
+    "FeatureStream": "tercel.features.stream",
     "Limits": "tercel.risk.limits",
+    "Plan": "tercel.drivers.session",
+    "SimulatedHistory": "tercel.drivers.history",
     "Strategy": "tercel.decision.strategy",
+    "TercelError": "tercel.base.errors",
     "VenueModel": "tercel.execution.venue",
     "backtest": "tercel.drivers.backtest",
     "bars": "tercel.features.spec",
+    "difference": "tercel.features.spec",
     "ema": "tercel.features.spec",
     "history": "tercel.drivers.history",
     "mid": "tercel.features.spec",
@@ -41,14 +51,21 @@ _MODULE_OF: Final = {
 }
 
 __all__ = [
+    "ConfigError",
+    "DataError",
     "EmaCross",
     "FeatureSet",
+    "FeatureStream",
     "Limits",
+    "Plan",
+    "SimulatedHistory",
     "Strategy",
+    "TercelError",
     "VenueModel",
     "__version__",
     "backtest",
     "bars",
+    "difference",
     "ema",
     "history",
     "mid",

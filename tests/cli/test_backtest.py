@@ -64,12 +64,12 @@ def test_a_period_is_cut_out(catalog: Path, capsys: pytest.CaptureFixture[str]) 
     ("words", "said"),
     [
         (["EURUS"], "instrument 'EURUS'"),
-        (["EURUSD", "--every", "4h"], "expected quotes, trades or bars of 4h, the catalog has quote"),
+        (["EURUSD", "--every", "4h"], "EURUSD@oanda: expected quotes, trades or bars of 4h"),
         (["--start", "2020-01-01"], "nothing of EURUSD@oanda between 2020-01-01 and None"),
         (["--start", "2014-05-02", "--end", "2014-05-01"], "expected a start before the end"),
         (["--settings", "absent.toml"], "absent.toml, found none"),
         (["--strategy", "nowhere:Strategy"], "nowhere"),
-        (["--threads", "0"], "threads"),
+        (["--threads", "0"], "--threads: expected 1 to "),
     ],
 )
 def test_what_cannot_be_played_is_refused_in_one_line(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ import pytest
 from tercel.base.errors import NotRunning
 from tercel.base.time import parse_instant
 from tercel.cli import checks_host, checks_install, doctor
+from tercel.cli.demo import demo
 from tercel.cli.findings import Finding, judge
+from tercel.cli.run import run
 from tercel.market.manifest import Key, Manifest, Part, Series, save
 from tercel.observe.control import ControlClient, ControlServer
 
@@ -97,13 +101,29 @@ def test_history_is_counted_by_series_and_newest_row(home: Path) -> None:
     assert (finding.level, finding.text) == ("fail", "files are gone: part.parquet")
 
 
-def test_a_busy_port_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port somebody listens on is a warning that names it; it is free again afterwards."""
+def test_a_busy_port_is_seen(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The port of the page being taken costs nothing but another number, which is named; all twenty being taken is a warning."""
+    from tercel.api import desk
+
+    assert (checks_install.PORT, checks_install.PORTS_TRIED) == (desk.PORT, desk.PORTS_TRIED_MAX)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        monkeypatch.setattr(checks_install, "PORTS", {"page": port})
-        assert checks_install.ports().text == f"in use: {port} (page)"
-    assert checks_install.ports().level == "ok"
+        monkeypatch.setattr(checks_install, "PORT", port)
+        assert checks_install.ports().level == "ok"
+        assert checks_install.ports().text == f"{port} in use, the next page takes {desk.free_port(port)}"
+        monkeypatch.setattr(checks_install, "PORTS_TRIED", 1)
+        assert (checks_install.ports().level, checks_install.ports().text) == ("warn", f"{port} to {port} are all in use")
+    assert checks_install.ports().text == f"{port} free for the page"
+    folder = home / "accounts" / "main" / "run"
+    folder.mkdir(parents=True)
+    (folder / "desk.url").write_text("http://127.0.0.1:1/")
+    assert checks_install.ports().text.startswith("page of account main at http://127.0.0.1:1/; ")
+
+
+@pytest.mark.parametrize("verb", [run, demo])
+def test_the_page_has_one_port_by_default(verb: Callable[..., int]) -> None:
+    """The verbs and the doctor speak of the same port."""
+    assert inspect.signature(verb).parameters["port"].default == checks_install.PORT
 
 
 def test_a_running_and_a_halted_trader_are_seen(home: Path) -> None:

@@ -10,7 +10,10 @@ import pytest
 
 from tercel import __version__
 from tercel.base.errors import NotRunning
+from tercel.base.time import clock_ns
 from tercel.cli import main
+
+STARTS_MAX = 25  # of a Python that does nothing: 0.3 s where that takes 12 ms; it was 12 when this was written
 
 
 def tercel(*words: str) -> subprocess.CompletedProcess[str]:
@@ -77,3 +80,17 @@ def test_a_closed_pipe_is_no_error() -> None:
     code = "import os, sys; os.close(1); os.dup2(os.pipe()[1], 1); from tercel.cli import main; sys.exit(main.run(['doctor']))"
     answer = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=60)
     assert "Traceback" not in answer.stderr
+
+
+def test_help_starts_as_quickly_as_an_interpreter_can() -> None:
+    """`tercel --help` is answered in the time of some bare starts of Python: it loads the command parser and nothing else."""
+
+    def best(*words: str) -> int:
+        took = []
+        for _ in range(5):
+            start = clock_ns()
+            subprocess.run([sys.executable, *words], stdout=subprocess.DEVNULL, check=True, timeout=60)
+            took.append(clock_ns() - start)
+        return min(took)
+
+    assert best("-m", "tercel.cli.main", "--help") < STARTS_MAX * best("-c", "pass")

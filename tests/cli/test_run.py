@@ -23,7 +23,7 @@ def test_it_trades_shows_a_page_and_ends_by_itself(home: Path) -> None:
         run.ready()
         assert len(run.family) == 2
         assert "<title>" in run.get()
-        assert json.loads(run.get("api/status"))["account"] == "paper"
+        assert json.loads(run.get("api/status"))["status"]["account"] == "paper"
         assert run.finish() == 0, run.err
         assert run.orphans() == []
         with pytest.raises(urllib.error.URLError):
@@ -91,7 +91,7 @@ def test_a_killed_desk_comes_back_and_the_trader_does_not_notice() -> None:
         desk, before = run.desk, answer("status")
         desk.kill()
         until(lambda: "was started again" in run.out, "another desk")
-        assert json.loads(run.get("api/status"))["pid"] == before["pid"] == run.trader.pid
+        assert json.loads(run.get("api/status"))["status"]["pid"] == before["pid"] == run.trader.pid
         assert run.desk.pid != desk.pid
         assert answer("status")["inputs"] > before["inputs"]
         assert run.end() == 0
@@ -135,7 +135,7 @@ def test_a_replay_ends_when_asked(home: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_run_is_refused_in_one_line(tmp_path: Path, words: tuple[str, ...], settings: str, said: str) -> None:
     """A wrong setting or argument ends with status 2 and one line that names it; no process stays."""
     (tmp_path / "tercel.toml").write_text(settings)
-    done = tercel("run", "--for", "1ms", *words, cwd=tmp_path)
+    done = tercel("run", *words, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert said in done.stderr

@@ -99,12 +99,14 @@ def test_a_size_is_the_largest_multiple_of_the_step_that_keeps_the_risk(
         (float("nan"), 100.0, 0),
         (0.01, float("nan"), 0),
         (float("inf"), 100.0, 0),
-        (5e-324, 100.0, 70),
+        (5e-324, 100.0, 0),
+        (1e-13, 100.0, 0),
+        (1e-6, 100.0, 70),
         (1e-300, 1e-300, 0),
     ],
 )
 def test_a_size_without_a_measure_of_risk_is_none(volatility: float, mid: float, size: int, mode: str) -> None:
-    """Unknown, zero or negative swings give no position; a vanishing one gives the largest allowed, in steps."""
+    """Unknown, zero, negative and vanishing swings give no position; a small one gives the largest allowed, in steps."""
     there = twin(mode)
     assert there.kernel.entry(there.decision.size_for).bind()(50.0, volatility, mid, 1.0, 10, 79) == size
 

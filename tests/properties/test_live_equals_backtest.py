@@ -30,9 +30,9 @@ DAY = FeedSpec(kind="replay", names=NAMES, speed=0)
 
 @pytest.fixture(scope="module")
 def day(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
-    """2 May 2014 from midnight UTC to the close of the week: 300,000 ticks."""
+    """The last 25 hours of the week to 2 May 2014: more than 300,000 ticks, and the day roll at 17:00 in New York."""
     with home_at(tmp_path_factory.mktemp("day")) as home:
-        yield import_slice(data_dir, home, "2014-05-02", "2014-05-03")
+        yield import_slice(data_dir, home, "2014-05-01T20:00", "2014-05-03")
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +92,8 @@ def test_few_ticks_at_a_time(day: History, monkeypatch: pytest.MonkeyPatch, poll
 def test_more_timers_than_a_step_holds(day: History) -> None:
     """Bars of 20 ms make more timers than one entry into compiled code has room for; log and outputs are complete all the same."""
     plan = replace(PLAN, features=FeatureSet(bars("20ms"), ()), grace="10ms", limits=replace(PLAN.limits, quote_age_max="60s"))
-    feed = FeedSpec(kind="replay", names=NAMES, speed=0, end="2014-05-02T00:40")
-    quiet = replace(day, end_ns=1_398_991_200 * 10**9)
+    feed = FeedSpec(kind="replay", names=NAMES, speed=0, start="2014-05-02", end="2014-05-02T00:40")
+    quiet = replace(day, start_ns=1_398_988_800 * 10**9, end_ns=1_398_991_200 * 10**9)
     tested = Backtest(plan, quiet).run()
     trader = trader_of(plan, feed, "timers")
     trader.start()

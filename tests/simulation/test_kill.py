@@ -89,16 +89,19 @@ def test_killed_again_and_again(hours: History, tested: Result, tmp_path: Path, 
 
 
 def test_a_kill_is_survived_without_any_snapshot(hours: History, tested: Result, tmp_path: Path) -> None:
-    """A trader that is killed before its first snapshot recovers from the input log alone; one output the journal had lost is added."""
+    """Killed before its first snapshot, a trader recovers from the input log alone; outputs that the journal had lost are added to it."""
     process = start(tmp_path, spec("early", SLOW))
     read_until(process, "trading")
     time.sleep(0.5)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not list(paths.session_dir("early").glob("snapshot-*.snap"))
+    journal = sorted((paths.session_dir("early") / "journal").glob("journal-*.log"))[-1]
+    os.truncate(journal, journal.stat().st_size - 100)
     trader = trader_of(PLAN, FAST, "early")
     recovered = trader.start()
     assert recovered.how == "recovered"
+    assert recovered.outputs_added > 0
     assert recovered.replayed > 1_000
     trader.run()
     trader.close()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
+
+THREADS_MAX: Final = 64
 
 
 def backtest(
@@ -45,12 +48,15 @@ def backtest(
     """
     import msgspec
 
+    from tercel.base.errors import ConfigError
     from tercel.cli.show import progress
     from tercel.drivers.backtest import Backtest
     from tercel.drivers.history import default_names, history
     from tercel.drivers.settings import load
     from tercel.market.catalog import Catalog
 
+    if not 1 <= threads <= THREADS_MAX:
+        raise ConfigError(f"backtest --threads: expected 1 to {THREADS_MAX}, found {threads}")
     catalog = Catalog()
     plan = load(settings, strategy).on(bars, price)
     chosen = history(names or default_names(catalog), start, end, every=every, catalog=catalog)

@@ -96,7 +96,9 @@ def run(
         account=account,
         feed=source,
         settings=str(settings.resolve()) if settings else None,
-        strategy=strategy, bars=bars, price=price,
+        strategy=strategy,
+        bars=bars,
+        price=price,
         sync=sync,
         stop_when_done=until_done,
     )

@@ -12,6 +12,7 @@ from tercel.base.kernel import F, I, f64, i64, kernel
 # Words of one instrument's decision state; the first is state, the rest configuration.
 D_HELD, D_ENTER, D_EXIT, D_RISK, D_SCORE, D_VOLATILITY, D_POSITION_MAX, D_FEE, D_FIXED, D_CONFIDENCE = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 DECISION_WORDS = 10
+STILL = 1e-9
 
 
 @kernel
@@ -38,10 +39,11 @@ def direction_of(score: f64, cost: f64, held: i64, enter: f64, leave: f64) -> i6
 def size_for(risk: f64, volatility: f64, mid: f64, unit_value: f64, step: i64, size_max: i64) -> i64:
     """Size in integer units, a multiple of `step`, at most `size_max`: risk / (volatility per bar * value of one unit).
 
-    `unit_value` is the quote-currency value of one integer unit of size per price unit. 0 when volatility or mid is not positive.
+    `unit_value` is the quote-currency value of one integer unit of size per price unit. 0 when the mid is not positive, or the market has
+    not moved: volatility below `STILL` is the rounding that moves long past leave behind, and would ask for the largest size.
     """
     swing = volatility * mid * unit_value
-    if not swing > 0.0:
+    if not swing > 0.0 or volatility < STILL:
         return 0
     wanted = risk / swing
     if wanted >= float(size_max):

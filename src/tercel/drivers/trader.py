@@ -87,6 +87,7 @@ class Trader:
         self._turns = 0
         self._step: Step | None = None
         self._safe = 0
+        self._whole = True  # the state is that between two inputs; False from an error in the middle of one
 
     def start(self, progress: Progress | None = None) -> Recovered:
         """Take the account's lock, compile, recover, raise the epoch durably. Raises `ConfigError` when another trader has the account."""
@@ -169,7 +170,7 @@ class Trader:
         started = clock_ns()
         deadline = started + int(self.options.seconds * NS_PER_S) if self.options.seconds is not None else None
         self._published = self._snapshot_at = self._checked = started
-        finished = False
+        finished = self._whole = False
         while not self.stopping:
             now = clock_ns()
             if deadline is not None and now >= deadline:
@@ -184,6 +185,7 @@ class Trader:
             self._housekeeping(clock_ns(), "done" if finished else "trading")
             if not busy:
                 self._rest()
+        self._whole = True
 
     def _turn(self, turn_started: int) -> bool:
         for request in self.control.poll():
@@ -328,12 +330,14 @@ class Trader:
         self.stopping = True
 
     def close(self) -> None:
-        """Publish, store and release; the account can be started again from here."""
+        """Publish, store and release; the account can be started again from here. After an error nothing of the state is stored."""
         self._publish("stopped")
-        self._note(entries.Hash(self.engine.input_number, self.engine.state_hash()))
+        if self._whole:
+            self._note(entries.Hash(self.engine.input_number, self.engine.state_hash()))
         self.journal.commit()
         self.log.sync()
-        self.snapshot()
+        if self._whole:
+            self.snapshot()
         if self._saver is not None:
             self._saver.join()
         self.journal.close()

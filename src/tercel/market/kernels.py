@@ -15,6 +15,7 @@ from tercel.base.kernel import F, I, f64, i64, kernel
 from tercel.base.records import BAR, BODY, BYTE_MASK, HEAD, KIND_SHIFT, QUOTE, TRADE, TS_EVENT, TS_RECV
 
 NAN = float("nan")
+PRICE_MAX = 1e300
 
 # Bar state of one instrument, in words. The pending bars are a ring indexed by bucket number.
 BAR_CLOSED_TO, BAR_LATE, BAR_AHEAD, BAR_UNPRICED, BAR_TICKS, BAR_TRADED, BAR_BID, BAR_ASK = 0, 1, 2, 3, 4, 5, 6, 7
@@ -122,6 +123,8 @@ def bar_tick(A: I, AF: F, b: i64, T: I, TF: F, t: i64, basis: i64, time_clock: i
         AF[b + BAR_BID] = TF[t + BODY]
         AF[b + BAR_ASK] = TF[t + BODY + 2]
     price = tick_price(T, TF, t, basis)
+    if abs(price) > PRICE_MAX:
+        price = NAN  # an infinite price would stay in every average for good
     volume = 0.0
     if kind == TRADE:
         A[b + BAR_TRADED] = 1
@@ -158,8 +161,8 @@ def bar_tick(A: I, AF: F, b: i64, T: I, TF: F, t: i64, basis: i64, time_clock: i
 
 @kernel
 def quote_state(bid: f64, ask: f64) -> i64:
-    """Good, crossed (bid above ask) or one-sided; a locked market (bid equals ask) is good."""
-    if bid != bid or ask != ask:
+    """Good, crossed (bid above ask) or one-sided (NaN, or no finite number); a locked market (bid equals ask) is good."""
+    if not (abs(bid) < PRICE_MAX and abs(ask) < PRICE_MAX):
         return QUOTE_ONE_SIDED
     if bid > ask:
         return QUOTE_CROSSED

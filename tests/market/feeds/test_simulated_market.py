@@ -160,7 +160,9 @@ def test_the_spread_widens_in_storms(day: dict[int, Records], symbol: SimulatedS
     quotes = quotes[quotes["kind"] == QUOTE]
     by_minute = spread_by_minute(quotes)
     moved = np.abs(returns(quotes, NS_PER_S)[: 1_439 * 60].reshape(-1, 60)).sum(axis=1)
-    relative = by_minute[:1_439] / np.repeat(np.median(by_minute.reshape(24, 60), axis=1), 60)[:1_439]
+    usual = np.repeat(np.median(by_minute.reshape(24, 60), axis=1), 60)[:1_439]
+    quoted = (usual > 0) & (by_minute[:1_439] > 0)  # metals pause for an hour
+    relative, moved = by_minute[:1_439][quoted] / usual[quoted], moved[quoted]
     loud = moved >= np.quantile(moved, 0.9)
     assert relative[loud].mean() > 1.1 * relative[~loud].mean()
 

@@ -11,6 +11,7 @@ const TEXT = "#dbe3ec";
 const GROUND = "#131922";
 const RIGHT = 74; // px kept for prices
 const BOTTOM = 24; // px kept for times
+const LABEL = 18; // px, height of a price in a box
 const CANDLES_SHOWN = 110;
 const STEPS_MS = [60e3, 300e3, 900e3, 1800e3, 3600e3, 4 * 3600e3, 24 * 3600e3];
 
@@ -143,6 +144,10 @@ export class Chart {
     this.high = high + pad;
     this.x = (index) => (index - (end - this.shown) + 0.5) * this.step;
     this.y = (value) => ((this.high - value) / (this.high - this.low)) * this.plotHeight;
+    const newest = this.rows[this.rows.length - 1][4];
+    this.lastY = Math.min(Math.max(Math.round(this.y(newest)), LABEL / 2), this.plotHeight - LABEL / 2) + 0.5;
+    const hovers = this.pointer && this.pointer.x < this.plotWidth && this.pointer.y < this.plotHeight;
+    this.pointerY = hovers ? this.pointer.y : null;
   }
 
   grid(width, height) {
@@ -159,6 +164,7 @@ export class Chart {
       const y = Math.round(this.y(v)) + 0.5;
       c.strokeStyle = LINE;
       c.beginPath(); c.moveTo(0, y); c.lineTo(this.plotWidth, y); c.stroke();
+      if ([this.lastY, this.pointerY].some((at) => at !== null && Math.abs(at - y) < LABEL - 2)) continue; // a box stands there
       c.fillStyle = AXIS;
       c.fillText(price(v, d), this.plotWidth + 9, y);
     }
@@ -233,7 +239,7 @@ export class Chart {
 
   lastPrice(width) {
     const row = this.rows[this.rows.length - 1];
-    const y = Math.min(Math.max(Math.round(this.y(row[4])), 9), this.plotHeight - 9) + 0.5;
+    const y = this.lastY;
     const colour = this.stale ? AXIS : row[4] >= row[1] ? UP : DOWN;
     const c = this.context;
     c.strokeStyle = colour;
@@ -246,7 +252,7 @@ export class Chart {
   label(width, y, text, ground, ink) {
     const c = this.context;
     c.fillStyle = ground;
-    c.beginPath(); c.roundRect(this.plotWidth + 3, y - 9.5, RIGHT - 6, 18, 3); c.fill();
+    c.beginPath(); c.roundRect(this.plotWidth + 3, y - LABEL / 2 - 0.5, RIGHT - 6, LABEL, 3); c.fill();
     c.fillStyle = ink;
     c.textAlign = "left";
     c.fillText(text, this.plotWidth + 9, y);
@@ -254,11 +260,8 @@ export class Chart {
 
   crosshair(width, height) {
     let index = this.at;
-    let y = null;
-    if (this.pointer && this.pointer.x < this.plotWidth && this.pointer.y < this.plotHeight) {
-      index = Math.min(Math.max(Math.floor(this.pointer.x / this.step) + this.end - this.shown, this.start), this.end - 1);
-      y = this.pointer.y;
-    }
+    const y = this.pointerY;
+    if (y !== null) index = Math.min(Math.max(Math.floor(this.pointer.x / this.step) + this.end - this.shown, this.start), this.end - 1);
     const row = this.rows[index ?? this.rows.length - 1];
     this.tell(row);
     if (index === null) return;

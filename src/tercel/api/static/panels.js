@@ -147,18 +147,19 @@ export function totals(state) {
   $("totals").replaceChildren(...(nodes.length ? ["P&L ", ...nodes] : []));
 }
 
+const byName = (state) => new Map([...state.instruments.values()].map((item) => [item.name, item]));
+
 export function signals(state) {
+  const known = byName(state);
   const items = [...state.signals.values()].sort((a, b) => b.time_ms - a.time_ms);
   rows($("signals"), items, (item) => item.instrument, () => cells(5, [2, 3, 4]), (row, cell, item) => {
     instrumentCell(cell[0], item.instrument);
     say(cell[1], { buy: "▲ buy", sell: "▼ sell", flat: "– flat" }[item.side], `side-${item.side}`);
-    say(cell[2], number(item.score, 3));
+    say(cell[2], number(item.score, (known.get(item.instrument)?.price_decimals ?? 5) + 1)); // an expected move, in price
     say(cell[3], number(item.confidence, 3));
     say(cell[4], clock(item.time_ms), "n soft");
   });
 }
-
-const byName = (state) => new Map([...state.instruments.values()].map((item) => [item.name, item]));
 
 export function orders(state) {
   const known = byName(state);
