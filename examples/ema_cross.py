@@ -4,8 +4,8 @@ Run it over history with
 
     tercel backtest --strategy examples.ema_cross:EmaCrossStrategy
 
-or copy it and change `on_bar`. It sees a context and nothing else: no clock, no chance, no network. Whatever it asks for passes the same checks as
-every order, and the same code runs in back-test and on paper.
+or copy it and change `on_bar`. It sees a context and nothing else: no clock, no chance, no network. Whatever it asks for passes the same
+checks as every order, and the same code runs in back-test and on paper.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tercel.decision.strategy import Bar, Context
 class EmaCrossStrategy(Strategy):
     """Trade the gap between a fast and a slow moving average where it pays for its cost; size by volatility.
 
-    The gap is read as the expected move. A side is taken when it exceeds `enter` times the cost of a round trip and kept until it falls below `leave`
-    times that cost. The size gives a profit and loss of one standard deviation of `risk_per_bar`, in quote currency.
+    The gap is read as the expected move. A side is taken when it exceeds `enter` times the cost of a round trip and kept until it falls
+    below `leave` times that cost. The size gives a profit and loss of one standard deviation of `risk_per_bar`, in quote currency.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class EmaCrossStrategy(Strategy):
             return context.no_order(NO_SIGNAL)
         if side * context.position > 0.0:
             return context.no_order(AT_TARGET)
-        size = context.size_for(self.risk_per_bar, swing * mid) if side else 0.0
+        size = context.size_for(self.risk_per_bar, swing) if side else 0.0
         if size < context.size_min and context.position == 0.0:
             return context.no_order(SIZE_BELOW_MIN)
         return context.target(side * size, score=score, confidence=sure)
@@ -76,7 +76,7 @@ class EmaCrossStrategy(Strategy):
 
 def confidence(score: float, cost: float) -> float:
     """How far the expected move exceeds its cost, from 0 to 1."""
+    move = abs(score)
     if cost <= 0.0:
-        return 1.0 if score != 0.0 else 0.0
-    times = abs(score) / cost
-    return times / (1.0 + times)
+        return 1.0 if move > 0.0 else 0.0
+    return move / (move + cost)

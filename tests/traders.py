@@ -58,7 +58,8 @@ def journal_of(account: str) -> list[Any]:
     with JournalReader(paths.session_dir(account) / "journal") as reader:
         while part := reader.poll(10_000):
             found += [
-                entries.decode_outputs(one.payload) if one.kind == entries.OUTPUTS else entries.decode(one.kind, one.payload) for one in part
+                entries.decode_outputs(one.payload) if one.kind == entries.OUTPUTS else entries.decode(one.kind, one.payload)
+                for one in part
             ]
     return found
 

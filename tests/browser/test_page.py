@@ -68,7 +68,7 @@ def test_orders_fills_signals_and_reasons(trader: KnownTrader, page: Page) -> No
             ["▲ bought", "EURUSD@oanda", "2,000", "1.08430"],
             ["▲ bought", "EURUSD@oanda", "1,000", "1.08424"],
         ]
-        assert cells(page, "signals")[0][:4] == ["EURUSD@oanda", "▲ buy", "0.250", "0.610"]
+        assert cells(page, "signals")[0][:4] == ["EURUSD@oanda", "▲ buy", "0.250000", "0.610"]
         assert [[row[0], row[2]] for row in cells(page, "reasons")] == [["no signal", "42"], ["position", "1"]]
 
 

@@ -120,6 +120,11 @@ class Running:
             reader.join(WAIT_S_MAX)
         return status
 
+    @property
+    def errors(self) -> str:
+        """What it wrote on stderr, the progress of a first start left out."""
+        return "".join(line for line in self.err.splitlines(keepends=True) if not line.startswith("   "))
+
     def orphans(self) -> list[psutil.Process]:
         """Processes of the family that are still there."""
         return [process for process in self.family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]

@@ -28,7 +28,7 @@ def test_it_trades_shows_a_page_and_ends_by_itself(home: Path) -> None:
         assert run.orphans() == []
         with pytest.raises(urllib.error.URLError):
             run.get()
-    assert run.err == ""
+    assert run.errors == ""
     lines = run.out.splitlines()
     assert lines[:2] == ["starting the trader of account paper", "account paper (new), epoch 1, feed simulator"]
     assert lines[2].startswith("open http://127.0.0.1:")
@@ -48,7 +48,7 @@ def test_an_interrupt_ends_both_in_order(home: Path, number: int) -> None:
         assert run.end(number) == 0, run.err
         assert run.orphans() == []
     assert "stopped: " in run.out
-    assert run.err == ""
+    assert run.errors == ""
     assert not trader_alive(home / "accounts" / "paper" / "run")
 
 
@@ -105,8 +105,8 @@ def test_a_killed_trader_is_a_failure_that_is_said() -> None:
         run.trader.kill()
         assert run.finish() == 1
         assert run.orphans() == []
-    assert run.err.startswith("error: the trader was ended by signal 9")
-    assert run.err.count("\n") == 1
+    assert run.errors.startswith("error: the trader was ended by signal 9")
+    assert run.errors.count("\n") == 1
 
 
 def test_a_replay_ends_when_asked(home: Path, tmp_path: Path) -> None:
@@ -128,6 +128,7 @@ def test_a_replay_ends_when_asked(home: Path, tmp_path: Path) -> None:
         (("EURUSD", "--feed", "simulator"), "", "the simulator has its own instruments"),
         (("--feed", "replay"), "", "the catalog has no FX or metal quotes"),
         (("--account", "../x"), "", "expected up to 32 letters"),
+        (("--port", "70000"), "", "port of the page: expected 1 to 65535, found 70000"),
         (("--for", "soon"), "", "duration: expected a number"),
         (("--strategy", "nowhere:Strategy"), "", "nowhere"),
     ],

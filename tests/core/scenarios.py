@@ -4,11 +4,12 @@
     set  latency=20ms  liquidity=5                         settings; see `SETTINGS`
     in   0ms   quote EURUSD 1.10000x3 1.10010              bid and ask, "-" for a side that is absent, xN for its size
     in   0ms   bar EURUSD then buy 3                       a closed bar; the strategy is asked and asks for what follows "then"
+    in   1m    bar EURUSD 1.10000 1.20000                  the same with open and close; it opened a minute before
     out  intent EURUSD buy 3 market id=1                   everything the core says about this input, in order
     end  position EURUSD 3                                 see `_ended`
 
-Several clauses may share a line. A conversation begins with a comment after an empty line. Each is told to the core twice: input by input, and in
-one call with room for one output.
+Several clauses may share a line. A conversation begins with a comment after an empty line. Each is told to the core twice: input by
+input, and in one call with room for one output.
 """
 
 from __future__ import annotations
@@ -63,19 +64,21 @@ from tercel.risk.limits import Limits
 
 FOLDER = Path(__file__).parents[1] / "golden" / "scenarios"
 START_NS = parse_instant("2014-05-02T12:00:00")
+MINUTE_NS = 60_000_000_000
 NAN = float("nan")
 COMMANDS = {"halt": HALT, "resume": RESUME, "epoch": EPOCH, "rewarm": REWARM}
 CODES = {name: code for code, name in codes.NAMES.items()}
 
 # A lot is one unit, so that sizes are what they look like. BTCUSD has three decimals of size, JPY a price grid of 5.
 _COMMON: dict[str, Any] = {"venue": "sim", "session": "fx", "day_roll": "17:00 America/New_York"}
+_PAIR: dict[str, Any] = {**_COMMON, "asset": "fx", "size_decimals": 0}
 INSTRUMENTS = {
     one.symbol: one
     for one in (
-        Instrument(symbol="EURUSD", asset="fx", base="EUR", quote="USD", price_decimals=5, size_decimals=0, id=1, **_COMMON),
-        Instrument(symbol="USDJPY", asset="fx", base="USD", quote="JPY", price_decimals=3, size_decimals=0, price_increment=5, id=2, **_COMMON),
-        Instrument(symbol="EURGBP", asset="fx", base="EUR", quote="GBP", price_decimals=5, size_decimals=0, id=3, **_COMMON),
-        Instrument(symbol="GBPUSD", asset="fx", base="GBP", quote="USD", price_decimals=5, size_decimals=0, id=4, **_COMMON),
+        Instrument(symbol="EURUSD", base="EUR", quote="USD", price_decimals=5, id=1, **_PAIR),
+        Instrument(symbol="USDJPY", base="USD", quote="JPY", price_decimals=3, price_increment=5, id=2, **_PAIR),
+        Instrument(symbol="EURGBP", base="EUR", quote="GBP", price_decimals=5, id=3, **_PAIR),
+        Instrument(symbol="GBPUSD", base="GBP", quote="USD", price_decimals=5, id=4, **_PAIR),
         Instrument(
             symbol="BTCUSD", asset="crypto", base="BTC", quote="USD", price_decimals=1, size_decimals=3, size_increment=10, size_min=50,
             lot=1000, id=5, **_COMMON,
@@ -96,7 +99,10 @@ SETTINGS = {
     "enter": ("rule", "enter", float), "exit": ("rule", "exit", float), "risk": ("rule", "risk_per_bar", float),
     "lots": ("rule", "size_lots", float),
 }  # fmt: skip
-DEFAULTS = "latency=0ms liquidity=1000 taker=0 maker=0 order_max=100 position_max=100 notional=1e6 collar=0.01 age=60s rate=0 daily_loss=0 open_orders=8"
+DEFAULTS = (
+    "latency=0ms liquidity=1000 taker=0 maker=0 order_max=100 position_max=100 notional=1e6 collar=0.01 age=60s rate=0 daily_loss=0 "
+    "open_orders=8"
+)
 
 
 class Script(Strategy):
@@ -216,8 +222,9 @@ def record_of(text: str, script: Script) -> Records:
         record["price"], record["size"] = sides[0]
         record["price2"] = record["size2"] = NAN
     else:
-        price = sides[0][0] if sides else 1.0
-        record.view(np.float64)[3:8] = price, price, price, price, NAN
+        opened, closed = (sides[0][0], sides[1][0]) if sides else (1.0, 1.0)
+        record["ts_event"] -= MINUTE_NS
+        record.view(np.float64)[3:8] = opened, max(opened, closed), min(opened, closed), closed, NAN
     if then or kind in script.asked_at:
         script.asks.setdefault(instrument.name, deque()).append(then)
     return record

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.core import scenarios
-from tests.core.scenarios import Conversation
 
 from tercel.base import codes
 from tercel.base.records import OUT_STATE
@@ -19,6 +17,8 @@ from tercel.core.layout import H_FAULT, H_LEDGER, H_ORDER_TABLE
 from tercel.execution.kernels import O_STATE
 from tercel.execution.lifecycle import DENIED
 from tercel.ledger.kernels import L_CASH, LEDGER_WORDS, MONEY_MAX
+from tests.core import scenarios
+from tests.core.scenarios import Conversation
 
 ROOT = Path(__file__).parents[2]
 TALKS = scenarios.everything()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.market.history import START_NS, bar_table, quote_table, save, take
 
 from tercel.base.errors import ConfigError
 from tercel.base.records import BAR, QUOTE, Records
 from tercel.base.time import NS_PER_MS, NS_PER_S
 from tercel.drivers.history import History, default_names, history
 from tercel.market.catalog import Catalog
+from tests.market.history import START_NS, bar_table, quote_table, save, take
 
 MINUTE_NS = 60 * NS_PER_S
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.market.history import quote_table, save, take
-from tests.traders import journal_of, outputs_of, trader_of
 
 from tercel.core.engine import CoreFault
 from tercel.core.layout import H_LEDGER
@@ -20,6 +17,8 @@ from tercel.drivers.settings import text_of
 from tercel.features.spec import FeatureSet, bars
 from tercel.journal.entries import RECOVERED, Config, Hash, Session
 from tercel.ledger.kernels import L_CASH, LEDGER_WORDS, MONEY_MAX
+from tests.market.history import quote_table, save, take
+from tests.traders import journal_of, outputs_of, trader_of
 
 FEED = FeedSpec(kind="replay", names=("EURUSD",), speed=0)
 
@@ -48,13 +47,12 @@ def plan(fails_at: int = -1) -> Plan:
 
 
 @pytest.fixture(autouse=True)
-def _quotes(home: Path, tmp_path: Path) -> Iterator[None]:
+def _quotes(home: Path, tmp_path: Path) -> None:
     take(save(tmp_path / "eur.parquet", quote_table(600)), venue="one")
-    yield
 
 
 def test_the_error_of_a_strategy_ends_the_trader_and_comes_again() -> None:
-    """The input at which it happened is in the log: a restart with the same strategy meets the same error; outputs before it are kept once."""
+    """The input at which it happened is in the log: a restart with the same strategy meets the same error; what was said is kept once."""
     trader = trader_of(plan(fails_at=20), FEED)
     trader.start()
     with pytest.raises(ValueError, match="a mistake of the user"):

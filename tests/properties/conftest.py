@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.real_ticks import home_at, import_slice
 
 from tercel.drivers.history import History
+from tests.real_ticks import home_at, import_slice
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from tests.core.scenarios import assert_books_agree
-from tests.real_ticks import LIMITS, PLAN, all_ticks
 
 from tercel.base.records import OUT_DENIED, OUT_FILL, OUT_INTENT, Records
 from tercel.core.engine import Engine
@@ -20,6 +18,8 @@ from tercel.core.step import Step
 from tercel.drivers.backtest import Backtest
 from tercel.drivers.history import History
 from tercel.ledger.kernels import LEDGER_WORDS
+from tests.core.scenarios import assert_books_agree
+from tests.real_ticks import LIMITS, PLAN, all_ticks
 
 SEEDS = range(8)
 
@@ -121,7 +121,9 @@ def test_one_entry_changes_nothing(slice_of_may: History, ticks: Records, refere
     chance = random.Random(200 + seed)
     core = PLAN.core(slice_of_may.instruments, slice_of_may.quoted)
     sink: list[Records] = []
-    engine = Engine(core, lambda outputs: sink.append(outputs.copy()), batch=[48, 100, 1024, 16_384][seed], output_room=chance.choice([1, 512]))
+    engine = Engine(
+        core, lambda outputs: sink.append(outputs.copy()), batch=[48, 100, 1024, 16_384][seed], output_room=chance.choice([1, 512])
+    )
     sequencer = PLAN.sequencer(core)
     step = Step(sequencer, engine, 1024)
     logged = [step(piece).copy() for piece in cut(ticks, chance, 1000)]

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from examples.ema_cross import EmaCrossStrategy
-from tests.core.scenarios import assert_books_agree
-from tests.real_ticks import NAMES, PLAN, PLAN_TOML, home_at, import_slice
-from tests.traders import comparable, finish, hash_in, journal_of, outputs_of, start, trader_of
 
+from examples.ema_cross import EmaCrossStrategy
 from tercel.base import paths
 from tercel.base.records import OUT_FILL
 from tercel.drivers.backtest import Backtest
@@ -24,6 +21,9 @@ from tercel.drivers.settings import hash_of, load
 from tercel.features.spec import FeatureSet, bars
 from tercel.journal.entries import Hash, Session
 from tercel.observe.live import LiveReader
+from tests.core.scenarios import assert_books_agree
+from tests.real_ticks import NAMES, PLAN, PLAN_TOML, home_at, import_slice
+from tests.traders import comparable, finish, hash_in, journal_of, outputs_of, start, trader_of
 
 DAY = FeedSpec(kind="replay", names=NAMES, speed=0)
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from examples.ema_cross import EmaCrossStrategy
-from tests.core.scenarios import assert_books_agree
-from tests.real_ticks import LIMITS, PLAN, RULE, VENUE, all_ticks, home_at, import_bitcoin
 
+from examples.ema_cross import EmaCrossStrategy
 from tercel.base.records import OUT_FILL, Records
 from tercel.core.engine import Engine
 from tercel.decision.rules import EmaCross
@@ -19,6 +17,8 @@ from tercel.drivers.backtest import ledger_of
 from tercel.drivers.history import History
 from tercel.drivers.session import Plan
 from tercel.features.spec import FeatureSet, bars
+from tests.core.scenarios import assert_books_agree
+from tests.real_ticks import LIMITS, PLAN, RULE, VENUE, all_ticks, home_at, import_bitcoin
 
 BITCOIN_RULE = EmaCross(fast=5, slow=12, volatility_rows=10, enter=0.05, exit=0.01, risk_per_bar=0.7)
 BITCOIN = Plan(FeatureSet(bars("40t"), ()), BITCOIN_RULE, replace(LIMITS, position_lots=0.5), VENUE)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.core.scenarios import INSTRUMENTS
 
 from tercel.base.codes import OK, RATE
 from tercel.base.errors import ConfigError
@@ -16,6 +15,7 @@ from tercel.core.setup import FAR, CoreConfig, new_account
 from tercel.features.spec import FeatureSet, bars
 from tercel.risk import kernels as risk
 from tercel.risk.limits import Limits
+from tests.core.scenarios import INSTRUMENTS
 
 PROGRAM = FeatureSet(bars("1m"), ()).compile()
 

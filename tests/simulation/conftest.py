@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.real_ticks import PLAN, PLAN_TOML, home_at, import_slice
 
 from tercel.base.records import OUT_FILL
 from tercel.drivers.backtest import Backtest
 from tercel.drivers.history import History
 from tercel.drivers.result import Result
+from tests.real_ticks import PLAN, PLAN_TOML, home_at, import_slice
 
 
 @pytest.fixture(scope="package")

@@ -10,9 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.core.scenarios import assert_books_agree
-from tests.real_ticks import NAMES, PLAN
-from tests.traders import comparable, finish, hash_in, journal_of, outputs_of, start, trader_of
 
 from tercel.base import paths
 from tercel.base.errors import NotRunning
@@ -21,6 +18,9 @@ from tercel.drivers.launch import FeedSpec, RunSpec
 from tercel.drivers.result import Result
 from tercel.journal.entries import REWARMED, Note, Session
 from tercel.observe.control import HALTED, RUNNING, ControlClient
+from tests.core.scenarios import assert_books_agree
+from tests.real_ticks import NAMES, PLAN
+from tests.traders import comparable, finish, hash_in, journal_of, outputs_of, start, trader_of
 
 KILLS = 6
 SEEDS = [int(os.environ["TERCEL_KILL_SEED"])] if "TERCEL_KILL_SEED" in os.environ else [1, 2]
@@ -73,7 +73,7 @@ def disturb(account: str, chance: random.Random) -> str:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_killed_again_and_again(hours: History, tested: Result, tmp_path: Path, seed: int) -> None:
-    """After every kill the trader goes on as if nothing had happened: the journal's outputs and the final state are the uninterrupted ones."""
+    """After every kill the trader goes on as if nothing had happened: outputs in the journal and final state are the uninterrupted ones."""
     chance, account, story = random.Random(seed), f"killed-{seed}", []
     for _ in range(KILLS):
         kill(start(tmp_path, spec(account, SLOW), "tests.simulation.restless"), chance)

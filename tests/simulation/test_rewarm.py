@@ -9,9 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.core.scenarios import assert_books_agree
-from tests.real_ticks import NAMES, PLAN
-from tests.traders import journal_of, outputs_of, trader_of
 
 from tercel.base import paths
 from tercel.base.errors import ConfigError, JournalError
@@ -26,6 +23,9 @@ from tercel.drivers.session import Plan
 from tercel.drivers.trader import Trader
 from tercel.execution.lifecycle import CANCELED, OPEN
 from tercel.journal.entries import REWARMED, Note
+from tests.core.scenarios import assert_books_agree
+from tests.real_ticks import NAMES, PLAN
+from tests.traders import journal_of, outputs_of, trader_of
 
 WHOLE = FeedSpec(kind="replay", names=NAMES, speed=0)
 OTHER = replace(PLAN, limits=replace(PLAN.limits, order_lots=0.4))
@@ -61,7 +61,7 @@ def with_position(tested: Result) -> int:
 
 @pytest.mark.parametrize("killed", [False, True], ids=["after a stop", "after a kill"])
 def test_other_settings_rewarm(hours: History, tested: Result, with_position: int, killed: bool) -> None:
-    """With other settings nothing is replayed: position, cash and numbers are the journal's, the open order is cancelled, the feed goes on."""
+    """With other settings nothing is replayed: position and cash are the journal's, the open order is cancelled, the feed goes on."""
     account = f"other-{killed}"
     before, _ = played(PLAN, until(with_position), account, killed)
     held = ledger_of(before.engine)

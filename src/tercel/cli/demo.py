@@ -68,8 +68,9 @@ def demo(
     result.show()
     say("\n4. paper trading: the same core on a feed, with the page")
     spec = RunSpec(account=ACCOUNT, feed=feed, settings=str(settings.resolve()) if settings else None, sync="interval")
+    family = Family(spec, port, say)
     _forget()
-    return watch(Family(spec, port, say), seconds, "the next demonstration starts anew; `tercel run` has an account that continues")
+    return watch(family, seconds, "the next demonstration starts anew; `tercel run` has an account that continues")
 
 
 def _source(data: Path | None, speed: float) -> tuple[Source, FeedSpec]:

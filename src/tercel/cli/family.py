@@ -15,7 +15,7 @@ from typing import IO, Final
 import msgspec
 
 from tercel.base import paths
-from tercel.base.errors import TercelError
+from tercel.base.errors import ConfigError, TercelError
 from tercel.base.time import NS_PER_S, clock_ns
 from tercel.cli.control import refuse_second
 from tercel.cli.show import Report, short
@@ -25,6 +25,7 @@ START_S_MAX: Final = 300.0  # a first start compiles
 DESK_START_S_MAX: Final = 20.0
 STOP_S_MAX: Final = 20.0
 DYING_S_MAX: Final = 2.0
+PORT_MAX: Final = 65_535
 DESK_RESTARTS_MAX: Final = 5
 DESK_PAUSE_NS: Final = 1 * NS_PER_S
 DESK_WORDS_MAX: Final = 600  # characters quoted of what a failed desk wrote
@@ -40,9 +41,11 @@ class Failed(TercelError):
 
 
 class Family:
-    """A trader and its desk. Start them in order, watch them, stop them in order."""
+    """A trader and its desk (`port` None: no desk). Start them in order, watch them, stop them in order."""
 
     def __init__(self, spec: RunSpec, port: int | None, say: Callable[[str], None]) -> None:
+        if port is not None and not 0 < port <= PORT_MAX:
+            raise ConfigError(f"port of the page: expected 1 to {PORT_MAX}, found {port}")
         self.spec, self._port, self._say = spec, port, say
         self._run = paths.run_dir(spec.account)
         self.trader: subprocess.Popen[bytes] | None = None
@@ -105,7 +108,9 @@ class Family:
             yield line
 
     def _words(self, log: str) -> str:
-        return (self._run / log).read_text(errors="replace").strip().removeprefix("error: ")
+        """What a process wrote; of a traceback the last line, and where the whole of it is."""
+        text = (self._run / log).read_text(errors="replace").strip().removeprefix("error: ")
+        return f"{text.splitlines()[-1]} (the whole of it: {short(self._run / log)})" if "Traceback (" in text else text
 
     def _trader_failed(self) -> Failed:
         assert self.trader is not None
@@ -114,8 +119,6 @@ class Family:
         late = self.trader.poll() is None
         _end(self.trader)
         status, words = self.trader.returncode, self._words("trader.err")
-        if "Traceback (" in words:
-            words = f"{words.splitlines()[-1]} (the whole of it: {short(self._run / 'trader.err')})"
         how = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
         how = f"was not ready after {START_S_MAX:.0f} s" if late else how
         return Failed(words or f"the trader {how}; the last it said was {self._last_line!r}", status)

@@ -32,11 +32,14 @@ def progress(quiet: bool = False) -> Iterator[Report]:
 
 
 def _plain(first_ns: int) -> Report:
-    due = 0  # counted from the first report: what begins late is not slow
+    due = 0
+    compiling: bool | None = None
 
     def report(what: str, done: float, total: float) -> None:
-        nonlocal due
-        due = due or clock_ns() + first_ns
+        nonlocal due, compiling
+        if compiling != what.startswith("tercel."):
+            compiling = what.startswith("tercel.")
+            due = clock_ns() + first_ns  # counted from the first report of its kind: what begins late is not slow
         if done < total and clock_ns() >= due:
             due = clock_ns() + PLAIN_EVERY_NS
             print(f"   {_label(what)}, {done / total:.0%}", file=sys.stderr, flush=True)

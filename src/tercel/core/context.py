@@ -16,7 +16,7 @@ from tercel.core.setup import CoreConfig
 from tercel.decision.kernels import size_for
 from tercel.execution.kernels import E_OPEN, E_TAKER, EXECUTION_WORDS, GOOD_TILL_CANCEL, IMMEDIATE, RATE_UNIT
 from tercel.ledger.kernels import L_DIV, L_MUL, L_POSITION, L_PRICE_SCALE, LEDGER_WORDS
-from tercel.market.kernels import Q_ASK, Q_BID, Q_STATE, Q_TIME, QUOTE_NONE, QUOTE_WORDS
+from tercel.market.kernels import Q_ASK, Q_BID, Q_MID, Q_STATE, Q_TIME, QUOTE_NONE, QUOTE_WORDS
 from tercel.risk.kernels import R_AGE_MAX, R_POSITION_MAX, RISK_WORDS, quote_code
 
 NAN = float("nan")
@@ -106,12 +106,13 @@ class CoreContext:
         """Largest position the limits allow, in units."""
         return self._units(self._word(H_RISK, RISK_WORDS, R_POSITION_MAX))
 
-    def size_for(self, risk: float, move: float) -> float:
-        """The largest size that gains or loses no more than `risk` when the price moves by `move`: what the compiled rules compute."""
+    def size_for(self, risk: float, volatility: float) -> float:
+        """The largest size whose profit and loss over one bar deviates by at most `risk`: what the compiled rules compute."""
         mul, div = self._word(H_LEDGER, LEDGER_WORDS, L_MUL), self._word(H_LEDGER, LEDGER_WORDS, L_DIV)
         unit_value = mul / div * self._real(H_LEDGER, LEDGER_WORDS, L_PRICE_SCALE) / 1_000_000.0
         step = self._config.instruments[self._slot].size_increment
-        return self._units(int(_size_for(risk, move, 1.0, unit_value, step, self._word(H_RISK, RISK_WORDS, R_POSITION_MAX))))
+        mid, size_max = self._real(H_QUOTES, QUOTE_WORDS, Q_MID), self._word(H_RISK, RISK_WORDS, R_POSITION_MAX)
+        return self._units(int(_size_for(risk, volatility, mid, unit_value, step, size_max)))
 
     def target(self, units: float, *, score: float = 0.0, confidence: float = 0.0) -> None:
         """Ask for one market order from the position to `units`."""

@@ -79,10 +79,10 @@ class Context(Protocol):
     def size_max(self) -> float:
         """Largest position the limits allow, in units."""
 
-    def size_for(self, risk: float, move: float) -> float:
-        """The largest size, in steps and at most `size_max`, that gains or loses no more than `risk` when the price moves by `move`.
+    def size_for(self, risk: float, volatility: float) -> float:
+        """The largest size, in steps and at most `size_max`, whose profit and loss over one bar has a standard deviation of at most `risk`.
 
-        `risk` in quote currency, `move` in price units; units out, 0.0 when `move` is not positive.
+        `risk` in quote currency, `volatility` that of one-bar returns; units out, 0.0 while the market stands still or has no mid.
         """
 
     def target(self, units: float, *, score: float = 0.0, confidence: float = 0.0) -> None:

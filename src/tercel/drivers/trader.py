@@ -197,9 +197,9 @@ class Trader:
             return False
         polled = clock_ns()
         self._histograms[FEED].record(polled - turn_started)
+        self._apply(records, polled)
         assert self._publisher is not None
         self._publisher.seen(records, wall_ns())
-        self._apply(records, polled)
         return True
 
     def _apply(self, records: Records, started: int | None = None) -> None:
