@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "install: .venv with $$($(PYTHON) --version)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo 'install: packages as pinned in constraints.txt (a minute or two the first time)'
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --progress-bar off -e '.[dev]' -c constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --progress-bar off -e '.[dev]' -c constraints.txt
 	@touch $@
 	@echo "install: done, the command is $(BIN)/tercel"
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from benchmarks.harness import Options
 
 from benchmarks import __main__ as command
 from benchmarks import features
+from benchmarks.harness import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Options(quick=True, peers=False, rows_max=3_000)

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from benchmarks.harness import Answer, Engine, InProcess, figure, race
-from benchmarks.peers import PeerUnavailable
 
 from benchmarks import harness
+from benchmarks.harness import Answer, Engine, InProcess, figure, race
+from benchmarks.peers import PeerUnavailable
 
 ASKED = {"name", "value", "unit", "peer", "peer_value", "ratio", "command", "date", "machine", "versions", "rows", "raw", "result_hash"}
 

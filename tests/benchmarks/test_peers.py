@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmarks import data, peers
 from benchmarks.features import CORE, EXTRA
 from benchmarks.peers import Peer, PeerUnavailable, environment
 from benchmarks.peers.worker import digest
 from benchmarks.rule import NAUTILUS, Rule, judged
-
-from benchmarks import data, peers
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from benchmarks.data import QUOTE, random_walk
-from benchmarks.rule import NAUTILUS, TERCEL, Rule, average, judged
 from hypothesis import given
 from hypothesis import strategies as st
+
+from benchmarks.data import QUOTE, random_walk
+from benchmarks.rule import NAUTILUS, TERCEL, Rule, average, judged
 
 SMALL = Rule(fast=1, slow=2, size=10, latency_ns=5)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.harness import Options
-from benchmarks.soak import slope_mb_per_hour
 
 from benchmarks import latency, soak
+from benchmarks.harness import Options
+from benchmarks.soak import slope_mb_per_hour
 
 
 @pytest.mark.timeout(400)

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.journal.samples import BATCHES, abandon, entries, entry, held, segments, write
 
 from tercel.base.errors import JournalError
 from tercel.journal.journal import Journal
+from tests.journal.samples import BATCHES, abandon, entries, entry, held, segments, write
 
 
 def _fail(error: int) -> Callable[..., int]:

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.journal.samples import BATCHES, abandon, entries, held, segments, write
 
 from tercel.base.errors import ConfigError, JournalError
 from tercel.base.time import NS_PER_MS
 from tercel.journal import journal as journal_module
 from tercel.journal import segment
 from tercel.journal.journal import Journal
+from tests.journal.samples import BATCHES, abandon, entries, held, segments, write
 
 
 @pytest.fixture

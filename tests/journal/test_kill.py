@@ -8,9 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.journal.samples import entry, segments
-
 from tercel.journal.journal import Journal
+from tests.journal.samples import entry, segments
 
 KILLS = 20
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.journal.samples import abandon, segments
 
 from tercel.journal.journal import Entry, Journal, JournalReader
+from tests.journal.samples import abandon, segments
 
 
 class JournalMachine(RuleBasedStateMachine):

@@ -6,12 +6,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
-from tests.journal.samples import BATCHES, abandon, append, entries, entry, segments, write
 
 from tercel.base.errors import JournalError
 from tercel.journal import reader as reader_module
 from tercel.journal import segment
 from tercel.journal.journal import Journal, JournalReader
+from tests.journal.samples import BATCHES, abandon, append, entries, entry, segments, write
 
 
 def test_a_reader_follows_batch_by_batch_through_rotation(tmp_path: Path) -> None:

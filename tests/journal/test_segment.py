@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.journal.samples import entry
 
 from tercel.journal import segment
+from tests.journal.samples import entry
 
 
 def encoded(number: int) -> bytes:

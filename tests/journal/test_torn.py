@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.journal.samples import BATCHES, abandon, entries, held, segments, write
 
 from tercel.base.errors import JournalError
 from tercel.journal.journal import Journal, JournalReader
 from tercel.journal.segment import HEADER_BYTES
+from tests.journal.samples import BATCHES, abandon, entries, held, segments, write
 
 
 @pytest.fixture

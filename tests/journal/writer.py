@@ -6,10 +6,9 @@ import random
 import sys
 from pathlib import Path
 
-from tests.journal.samples import write
-
 from tercel.base.errors import JournalError
 from tercel.journal.journal import Journal
+from tests.journal.samples import write
 
 
 def main(folder: str, seed: str, batches: str) -> int:

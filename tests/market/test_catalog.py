@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from tests.market.history import START_NS, bar_table, everything, picture, quote_table, quotes, save, take
 
 from tercel.base import paths
 from tercel.base.errors import ConfigError, DataError
@@ -18,6 +17,7 @@ from tercel.market.catalog import Catalog
 from tercel.market.check import check
 from tercel.market.definitions import definition
 from tercel.market.instruments import Instrument
+from tests.market.history import START_NS, bar_table, everything, picture, quote_table, quotes, save, take
 
 
 def eurusd(venue: str = "oanda") -> Instrument:

@@ -8,12 +8,11 @@ import signal
 import time
 from pathlib import Path
 
-from tests.market.history import START_NS, picture, quote_table, save, start_python, take
-
 from tercel.base import paths
 from tercel.base.time import NS_PER_MIN
 from tercel.market.catalog import Catalog
 from tercel.market.check import check
+from tests.market.history import START_NS, picture, quote_table, save, start_python, take
 
 KILLS = 10
 IMPORT = """

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.market.history import START_NS, bar_table, quote_table, save, start_python, text
 
 from tercel.base.time import NS_PER_DAY
 from tercel.cli.data import app
 from tercel.cli.main import run
+from tests.market.history import START_NS, bar_table, quote_table, save, start_python, text
 
 
 @pytest.fixture

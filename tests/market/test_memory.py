@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from tests.market.history import START_NS, quote_table, start_python
 
 BUFFER_BYTES = 8 << 20

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.market.history import START_NS, bar_table, everything, picture, quote_table, quotes, save, take
 
 from tercel.base import paths
 from tercel.base.errors import ConfigError, DataError
@@ -22,6 +21,7 @@ from tercel.market.definitions import definition
 from tercel.market.manifest import Key
 from tercel.market.spill import Spill, close_runs
 from tercel.market.writer import Writer
+from tests.market.history import START_NS, bar_table, everything, picture, quote_table, quotes, save, take
 
 KEY = Key("EURUSD", "oanda", "quote")
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 3)), max_size=40)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.market.history import quotes
 
 from tercel.base.records import TICK
 from tercel.base.time import NS_PER_H, NS_PER_MIN, parse_instant
@@ -12,6 +11,7 @@ from tercel.market.definitions import definition
 from tercel.market.manifest import Key
 from tercel.market.quality import Counts, Quality
 from tercel.market.sessions import windows
+from tests.market.history import quotes
 
 
 def counts(symbol: str, times: list[str], interval_ns: int = 0, venue: str = "oanda") -> Counts:

@@ -10,13 +10,13 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from tests.market.history import everything, picture, take
 
 from tercel.base.errors import ConfigError
 from tercel.base.records import LAST, SNAPSHOT, SUSPECT
 from tercel.market.catalog import Catalog
 from tercel.market.importers.report import ImportReport, SeriesReport
 from tercel.market.instruments import on_grid
+from tests.market.history import everything, picture, take
 
 ACTIONS = {"A": 5, "C": 6, "M": 7, "T": 2, "F": 8, "R": 9}
 

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.market.history import START_NS, bar_table, picture, quote_table, save, take, text
 
 from tercel.base import paths
 from tercel.base.errors import ConfigError, DataError, TercelError
@@ -19,6 +18,7 @@ from tercel.market.catalog import Catalog
 from tercel.market.importers.batch import Options
 from tercel.market.importers.detect import formats
 from tercel.market.importers.validate import validate
+from tests.market.history import START_NS, bar_table, picture, quote_table, save, take, text
 
 TICKS = [f"20200101 1700{index:02}065,1.12120,1.12172,0" for index in range(30)]
 SAMPLES = {

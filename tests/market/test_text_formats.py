@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.market.history import everything, take, text
 
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.time import NS_PER_H, NS_PER_MIN, parse_instant
 from tercel.market.catalog import Catalog
 from tercel.market.importers import clock, detect
+from tests.market.history import everything, take, text
 
 RAW = {
     "histdata/DAT_ASCII_EURUSD_M1_201703_1_10.csv": ("histdata-bars", 11_092, "EURUSD@histdata", "bar 1m bid"),

@@ -14,6 +14,7 @@ import mimetypes
 import os
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -31,7 +32,7 @@ from starlette.routing import Route, WebSocketRoute
 from tercel.api.guard import Guard
 from tercel.api.handlers import Desk, chart, instruments, positions
 from tercel.api.views import reason_views, stage_views
-from tercel.base.errors import ConfigError
+from tercel.base.errors import ConfigError, TercelError
 from tercel.base.paths import run_dir, session_dir
 from tercel.observe.live import LiveFrame
 
@@ -145,7 +146,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=PORT)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    serve(options.account, options.port)
+    try:
+        serve(options.account, options.port)
+    except TercelError as error:
+        log.error("error: %s", error)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

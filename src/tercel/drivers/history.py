@@ -177,16 +177,17 @@ def history(
 
 
 def _choose(catalog: Catalog, instrument: Instrument, every: str | None) -> Dataset:
-    mine = [one for one in catalog.datasets() if one.instrument.name == instrument.name]
+    held = [one for one in catalog.datasets() if one.instrument.name == instrument.name]
+    mine = held
     if every is not None:
-        mine = [one for one in mine if one.kind == "bar" and format_duration(one.interval_ns) == every]
+        mine = [one for one in held if one.kind == "bar" and format_duration(one.interval_ns) == every]
     for kind in PREFERENCE:
         of_kind = sorted(
             (one for one in mine if one.kind == kind), key=lambda one: (one.interval_ns, one.basis != "trade", one.basis != "bid")
         )
         if of_kind:
             return of_kind[0]
-    have = "; ".join(one.key.what for one in mine) or "nothing"
+    have = "; ".join(one.key.what for one in held) or "nothing"
     raise ConfigError(f"{instrument.name}: expected quotes, trades or bars{f' of {every}' if every else ''}, the catalog has {have}")
 
 

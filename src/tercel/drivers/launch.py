@@ -97,7 +97,8 @@ def run(spec: RunSpec) -> None:
     trader = make_trader(spec)
     handle_signals(trader)
     recovered = trader.start(lambda name, done, total: say("phase", f"compiling {done}/{total} {name}"))
-    how = recovered.how if recovered.how == "new" else f"{recovered.how}, {recovered.replayed:,} inputs replayed {recovered.why}".rstrip()
+    how = recovered.how if recovered.how == "new" else f"{recovered.how}, {recovered.replayed:,} inputs replayed"
+    how += f": {recovered.why}" if recovered.why else ""
     say("trading", f"account {spec.account} ({how}), epoch {trader.epoch}, feed {trader.feed.name}{', HALTED' if trader.halted else ''}")
     try:
         trader.run()

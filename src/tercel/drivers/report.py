@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from tercel.base.text import console, table
-from tercel.base.time import format_instant
 from tercel.drivers.result import meaning
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ def show(result: Result, to: Console | None = None) -> None:
     core = result.ticks / result.core_seconds if result.core_seconds else 0.0
     out.print(
         f"{result.ticks:,} ticks in {result.seconds:.2f} s = {result.ticks_per_second:,.0f} ticks/s "
-        f"(the core alone {core:,.0f} ticks/s), {result.bars:,} bars, "
-        f"{format_instant(result.first_ns, 0)} to {format_instant(result.last_ns, 0)}"
+        f"(the core alone {core:,.0f} ticks/s), {result.bars:,} bars"
     )
     out.print(_money(result))
     out.print(_instruments(result))
