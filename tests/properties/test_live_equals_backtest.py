@@ -11,7 +11,8 @@ import pytest
 
 from examples.ema_cross import EmaCrossStrategy
 from tercel.base import paths
-from tercel.base.records import OUT_FILL
+from tercel.base.records import OUT_FILL, Records
+from tercel.base.time import parse_instant
 from tercel.drivers.backtest import Backtest
 from tercel.drivers.history import History
 from tercel.drivers.launch import FeedSpec, RunSpec
@@ -71,6 +72,28 @@ def test_the_trader_in_its_own_process(day: History, tested: Result, tmp_path: P
     journal = journal_of("apart")
     assert [one.epoch for one in journal if isinstance(one, Session)] == [1]
     assert [one.state_hash for one in journal if isinstance(one, Hash)] == [tested.state_hash]
+
+
+def test_silence_closes_bars_and_changes_nothing(day: History) -> None:
+    """Played at a pace, timers fire while nothing comes; the stream of inputs is that of the back-test all the same."""
+    feed = FeedSpec(kind="replay", names=NAMES, speed=2_000.0, start="2014-05-01T20:00", end="2014-05-01T21:30")
+    trader = trader_of(PLAN, feed, "paced")
+    trader.start()
+    passed = []
+    push = trader.sequencer.push
+
+    def spy(records: Records, now_ns: int = 0) -> Iterator[Records]:
+        for part in push(records, now_ns):
+            passed.append((len(records), len(part)))
+            yield part
+
+    trader.sequencer.push = spy  # type: ignore[method-assign]
+    trader.run()
+    trader.close()
+    assert any(given == 0 for given, _ in passed[:-10]), "no timer fired in a silence"
+    expected = Backtest(PLAN, replace(day, start_ns=parse_instant("2014-05-01T20:00"), end_ns=parse_instant("2014-05-01T21:30"))).run()
+    assert comparable(outputs_of("paced")) == comparable(expected.outputs)
+    assert trader.engine.state_hash() == expected.state_hash
 
 
 @pytest.mark.parametrize("poll", [1, 37])

@@ -186,6 +186,12 @@ class Sequencer:
         """Market records sequenced so far: where a feed continues after a restart."""
         return int(self.state[S_MARKET])
 
+    @property
+    def timer_due_ns(self) -> int:
+        """Core time at which the next timer is due, 0 while none is armed."""
+        boundary = int(self.state[S_BOUNDARY])
+        return boundary + int(self.state[S_GRACE]) if boundary > 0 else 0
+
     def push(self, records: Records, now_ns: int = 0) -> Iterator[Records]:
         """Sequence `records` (dtype TICK, `ts_recv` set) and what is due by `now_ns`; yields sequenced arrays, valid until the next one.
 

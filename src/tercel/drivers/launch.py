@@ -19,7 +19,9 @@ from tercel.drivers import settings
 from tercel.drivers.history import SIMULATED_START_NS, History, history
 from tercel.drivers.session import Plan
 from tercel.drivers.trader import Trader, TraderOptions, handle_signals
+from tercel.market.catalog import Catalog
 from tercel.market.feeds.base import Feed, Pace, PacedFeed, skip_rows
+from tercel.market.feeds.simulated_symbols import SimulatedSymbol, default_symbols
 from tercel.market.feeds.simulator import Simulator
 
 SYNC = Literal["always", "interval", "never"]
@@ -72,10 +74,16 @@ class HistoryFeed(PacedFeed):
 def make_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
     """The feed, and which of its instruments are quoted (None: all). Raises `ConfigError`."""
     if spec.kind == "simulator":
-        return Simulator(seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns), None
+        return Simulator(simulated(), seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns), None
     chosen = history(spec.names, spec.start, spec.end, every=spec.every)
     chosen.check(plan.features.clock)
     return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns), chosen.quoted
+
+
+def simulated() -> tuple[SimulatedSymbol, ...]:
+    """The default symbols with ids of the catalog's table, so that an account never takes one instrument for another."""
+    catalog = Catalog()
+    return tuple(msgspec.structs.replace(one, instrument=catalog.register(one.instrument)) for one in default_symbols())
 
 
 def make_trader(spec: RunSpec) -> Trader:

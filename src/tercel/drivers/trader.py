@@ -30,6 +30,7 @@ from tercel.base.records import (
     OUT_INTENT,
     REWARM,
     Records,
+    empty,
 )
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, format_instant, wall_ns
 from tercel.core.engine import Engine
@@ -53,6 +54,7 @@ from tercel.risk.kernels import K_HALTED
 POLL_LIMIT: Final = 1_024  # records taken per turn; what is due beyond that waits in the feed
 IDLE_NS_MAX: Final = 2 * NS_PER_MS  # longest sleep, so that a halt is seen at once
 STAGED_EVERY: Final = 16
+NOTHING: Final = empty(0)
 PUBLISH_NS: Final = 50 * NS_PER_MS
 SNAPSHOT_NS: Final = 60 * NS_PER_S
 PARENT_CHECK_NS: Final = NS_PER_S
@@ -192,8 +194,10 @@ class Trader:
             self._obey(request)
         if self.control.killed and not self.halted:
             self._apply(command(HALT, 0))
-        records = self.feed.poll(wall_ns(), POLL_LIMIT)
+        wall = wall_ns()
+        records = self.feed.poll(wall, POLL_LIMIT)
         if not len(records):
+            self._pass_time(wall)
             return False
         polled = clock_ns()
         self._histograms[FEED].record(polled - turn_started)
@@ -201,6 +205,16 @@ class Trader:
         assert self._publisher is not None
         self._publisher.seen(records, wall_ns())
         return True
+
+    def _pass_time(self, wall: int) -> None:
+        """Nothing has come: let timers that are due close their bars now, not when the next record comes. The stream is the same."""
+        due = self.sequencer.timer_due_ns
+        if not due:
+            return
+        now = self.feed.source_now_ns(wall)
+        if now >= due:
+            for part in self.sequencer.push(NOTHING, now):
+                self._core(part, clock_ns())
 
     def _apply(self, records: Records, started: int | None = None) -> None:
         """Sequence records and push them through everything. `started` times them.

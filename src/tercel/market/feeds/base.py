@@ -90,6 +90,9 @@ class Feed(Protocol):
     def next_due_ns(self, now_ns: int) -> int | None:
         """Wall time at which the next record is due, `now_ns` when it already is; None when done."""
 
+    def source_now_ns(self, now_ns: int) -> int:
+        """Source time at wall time `now_ns`, when a poll at that time has just given nothing: what comes arrives later. 0: not known."""
+
 
 class PacedFeed(ABC):
     """The part of a feed that recordings and the simulator share: position, pacing, cutting chunks into polls.
@@ -157,6 +160,13 @@ class PacedFeed(ABC):
             return now_ns
         wall_ns, source_ns = self._start
         return max(now_ns, wall_ns + self._pace.wall_elapsed_ns(arrival_ns - source_ns))
+
+    def source_now_ns(self, now_ns: int) -> int:
+        """See `Feed`; not known before the first record, with an unlimited pace, and at the end."""
+        if self._start is None or self._pace.unlimited or not self._has_next():
+            return 0
+        wall_ns, source_ns = self._start
+        return source_ns + self._pace.source_elapsed_ns(now_ns - wall_ns)
 
     def _due_count(self, rows: Records, now_ns: int) -> int:
         """How many of `rows` (not empty) have arrived; the very first call starts the clock of the source."""
