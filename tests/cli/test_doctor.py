@@ -61,7 +61,7 @@ def test_a_broken_check_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_folder_without_write_permission_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A TERCEL_HOME that cannot be written is a failure and names the way out; the system's answer is given here, root may write anywhere."""
+    """A TERCEL_HOME that cannot be written is a failure and names the way out; root may write anywhere, so the answer is given."""
     monkeypatch.setenv("TERCEL_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     found = checks_install.folder()
