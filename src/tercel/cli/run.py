@@ -35,6 +35,7 @@ def run(
     desk: bool = True,
     sync: Literal["always", "interval", "never"] = "always",
     until_done: Annotated[bool, Parameter(negative="")] = False,
+    spin: Annotated[bool, Parameter(negative="")] = False,
 ) -> int:
     """Start trading and the desk beside it; the page's address is printed. Ctrl-C ends both in order.
 
@@ -76,6 +77,8 @@ def run(
         Durability of the journal: always (every batch), interval, never.
     until_done
         Stop when the replay has ended.
+    spin
+        Never sleep between ticks: two to three times faster, at the price of a whole core.
     """
     from tercel.base.errors import ConfigError
     from tercel.base.time import parse_duration
@@ -101,6 +104,7 @@ def run(
         price=price,
         sync=sync,
         stop_when_done=until_done,
+        spin=spin,
     )
     seconds = parse_duration(for_) / 1e9 if for_ else None
     named = f" --account {account}" if account != DEFAULT_ACCOUNT else ""

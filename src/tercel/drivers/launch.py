@@ -57,6 +57,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     price: str | None = None
     seconds: float | None = None
     stop_when_done: bool = False
+    spin: bool = False
     sync: SYNC = "always"
 
 
@@ -90,7 +91,7 @@ def make_trader(spec: RunSpec) -> Trader:
     """The trader of a description, not started."""
     plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy).on(spec.bars, spec.price)
     feed, quoted = make_feed(spec.feed, plan)
-    options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds)
+    options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds, spec.spin)
     return Trader(plan, feed, options, quoted)
 
 

@@ -62,13 +62,16 @@ PARENT_CHECK_NS: Final = NS_PER_S
 
 @dataclass(frozen=True)
 class TraderOptions:
-    """How one trader runs. `sync` is the journal's durability; `stop_when_done` ends the loop at the end of a recording."""
+    """How one trader runs. `sync` is the journal's durability; `stop_when_done` ends the loop at the end of a recording.
+
+    `spin` never sleeps: the trader takes a whole core, and a tick finds its code and data in the caches."""
 
     account: str = "paper"
     mode: str = "PAPER"
     sync: JournalSync = "always"
     stop_when_done: bool = False
     seconds: float | None = None
+    spin: bool = False
 
 
 class Trader:
@@ -312,6 +315,8 @@ class Trader:
         self._publisher.publish(state, self.halted, rewarmed, self._counts, int(self.sequencer.state[S_DECREASED]))
 
     def _rest(self) -> None:
+        if self.options.spin:
+            return
         now = wall_ns()
         due = self.feed.next_due_ns(now)
         wait = IDLE_NS_MAX if due is None else min(IDLE_NS_MAX, due - now)

@@ -60,6 +60,7 @@ function instrumentCell(cell, name) {
     const small = document.createElement("span");
     small.className = "venue";
     small.textContent = `@${venue}`;
+    small.title = name; // a long venue is cut
     cell.append(small);
   }
 }
