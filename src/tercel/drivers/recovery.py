@@ -165,7 +165,7 @@ class Recovery:
             )
             raise JournalError(
                 f"{self._folder}: the replay does not give the journal's outputs again: output {same + 1} after input {start} differs; "
-                f"the journal is the truth, so nothing is traded; keep the folder, remove its snapshots and try again, or use another account"
+                f"the journal is the truth, so nothing is traded; remove the snapshots and try again, or use another account"
             )
         missing = made[len(known) :]
         if len(missing):
