@@ -11,14 +11,14 @@ from tercel.core.engine import CoreFault
 from tercel.core.layout import H_LEDGER
 from tercel.decision.rules import EmaCross
 from tercel.decision.strategy import Bar, Context, Strategy
-from tercel.drivers.launch import FeedSpec
+from tercel.drivers.launch import FeedSpec, RunSpec
 from tercel.drivers.session import Plan
 from tercel.drivers.settings import text_of
 from tercel.features.spec import FeatureSet, bars
 from tercel.journal.entries import RECOVERED, Config, Hash, Session
 from tercel.ledger.kernels import L_CASH, LEDGER_WORDS, MONEY_MAX
 from tests.market.history import quote_table, save, take
-from tests.traders import journal_of, outputs_of, trader_of
+from tests.traders import journal_of, outputs_of, start, trader_of
 
 FEED = FeedSpec(kind="replay", names=("EURUSD",), speed=0)
 
@@ -39,6 +39,14 @@ class Buys(Strategy):
         if self.bars == self.fails_at:
             raise ValueError("a mistake of the user")
         context.buy(1)
+
+
+class Prints(Strategy):
+    """Prints at every bar."""
+
+    def on_bar(self, context: Context, bar: Bar) -> None:
+        """A line of its own, and an empty one."""
+        print("\nprinted")
 
 
 def plan(fails_at: int = -1) -> Plan:
@@ -98,3 +106,11 @@ def test_the_journal_tells_the_story_of_a_session() -> None:
     outputs = outputs_of("paper")
     assert len(outputs) > 50
     assert (np.diff(outputs["input"]) >= 0).all()
+
+
+def test_what_a_strategy_prints_stays_out_of_the_lines_of_the_trader(tmp_path: Path) -> None:
+    """Whoever started a trader reads its lines until it trades: what a strategy prints goes to the errors, and can fill no pipe."""
+    spec = RunSpec(account="prints", feed=FEED, strategy="tests.drivers.test_trader:Prints", bars="10s", stop_when_done=True, sync="never")
+    out, errors = start(tmp_path, spec).communicate(timeout=60.0)
+    assert errors.count("printed") > 50
+    assert [line.split()[0] for line in out.splitlines() if not line.startswith("phase ")] == ["trading", "stopped"]

@@ -14,7 +14,7 @@ from tercel.base import paths
 from tercel.base.errors import ConfigError, JournalError
 from tercel.base.records import OUT_CANCEL, OUT_INTENT
 from tercel.base.time import format_instant
-from tercel.drivers.backtest import ledger_of
+from tercel.drivers.backtest import ledger_of, marks_of
 from tercel.drivers.history import History
 from tercel.drivers.launch import FeedSpec
 from tercel.drivers.recovery import Recovered
@@ -71,6 +71,8 @@ def test_other_settings_rewarm(hours: History, tested: Result, with_position: in
     assert recovered.how == "rewarmed"
     assert "other settings or another version" in recovered.why
     assert ledger_of(trader.engine) == held
+    marks = marks_of(trader.engine)
+    assert all(marks[one] > 0 for one, (position, _, _) in held.items() if position)  # else the day's loss would count its cash alone
     assert trader.engine.orders == before.engine.orders
     assert trader.engine.fills == before.engine.fills
     assert trader.sequencer.market_inputs == before.sequencer.market_inputs == trader.feed.position

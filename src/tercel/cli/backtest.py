@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tercel.drivers.backtest import Backtest
+    from tercel.drivers.result import Result
 
 THREADS_MAX: Final = 64
 
@@ -50,7 +55,7 @@ def backtest(
 
     from tercel.base.errors import ConfigError
     from tercel.cli.show import progress
-    from tercel.drivers.backtest import Backtest
+    from tercel.drivers import backtest as driver
     from tercel.drivers.history import default_names, history
     from tercel.drivers.settings import load
     from tercel.market.catalog import Catalog
@@ -61,8 +66,24 @@ def backtest(
     plan = load(settings, strategy).on(bars, price)
     chosen = history(names or default_names(catalog), start, end, every=every, catalog=catalog)
     with progress(quiet=json) as report:
-        result = Backtest(plan, chosen, threads, report).run()
+        result = _played(driver.Backtest(plan, chosen, threads, report))
     if json:
         sys.stdout.write(msgspec.json.encode(result.summary()).decode() + "\n")
     else:
         result.show()
+
+
+def _played(test: Backtest) -> Result:
+    """The result; an error of the user's strategy becomes one line that says where."""
+    from tercel.base.errors import TercelError
+
+    try:
+        return test.run()
+    except TercelError:
+        raise
+    except Exception as error:
+        notes = "; ".join(getattr(error, "__notes__", []))
+        if not notes:
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise TercelError(f"{notes}: {type(error).__name__}: {error} ({place.filename}:{place.lineno})") from error

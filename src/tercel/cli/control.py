@@ -80,7 +80,7 @@ def _tell(account: str, answer: Any, wanted: str, json: bool) -> int:
     if json:
         sys.stdout.write(msgspec.json.encode({"account": account, **msgspec.to_builtins(answer)}).decode() + "\n")
     elif answer.state == UNANSWERED:
-        flag = "the kill flag is set, and it checks that before every order" if wanted == HALTED else "nothing has changed"
+        flag = "the kill flag is set, and it checks that before it takes in more" if wanted == HALTED else "nothing has changed"
         say(f"account {account}: the trader (pid {answer.pid}) did not answer; {flag}")
     else:
         say(f"account {account}: {answer.state} at input {answer.input_number:,} (trader pid {answer.pid})")
@@ -106,3 +106,8 @@ def _have() -> str:
 def text(value: Any) -> str:
     """A fixed-width byte field as text."""
     return bytes(value).rstrip(b"\0").decode(errors="replace")
+
+
+def killed(account: str) -> bool:
+    """Whether the account's kill flag is set, whatever its trader says."""
+    return ControlClient(paths.run_dir(account)).killed

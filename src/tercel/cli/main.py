@@ -31,7 +31,7 @@ class Verb(NamedTuple):
 
 
 VERBS: Final = {
-    "demo": Verb("tercel.cli.demo:demo", "Import a sample, back-test it, trade it on paper and show the page."),
+    "demo": Verb("tercel.cli.demo:demo", "Back-test and trade on paper once: your data, or a simulated market."),
     "data": Verb("tercel.cli.data:app", "Import, list and inspect history."),
     "backtest": Verb("tercel.cli.backtest:backtest", "Trade recorded history and report."),
     "run": Verb("tercel.cli.run:run", "Start trading and the desk beside it."),
@@ -49,7 +49,7 @@ def build(chosen: str = "") -> App:
 
     app = App(
         name="tercel",
-        help="Market data in, orders out: research, back-test, paper and live trading with one core.",
+        help="Market data in, orders out: research, back-test and paper trading with one core.",
         version=f"tercel {__version__}",
         help_format="plaintext",
         exit_on_error=False,

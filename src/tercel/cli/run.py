@@ -94,6 +94,8 @@ def run(
     if kind == "simulator" and (names or start or end):
         raise ConfigError("run: the simulator has its own instruments and times; leave out names, --start and --end, or use --feed replay")
     chosen = tuple(names) or (tuple(default_names(Catalog())) if kind == "replay" else ())
+    if not speed >= 0:
+        raise ConfigError(f"run: --speed: expected 0 (as fast as it can) or more, was {speed}")
     source = FeedSpec(kind=kind, names=chosen, start=start, end=end, speed=speed, seed=seed)
     spec = RunSpec(
         account=account,

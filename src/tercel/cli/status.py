@@ -41,7 +41,7 @@ def status(*, account: str | None = None, json: bool = False) -> int:
 def summarise(account: str, frame: LiveFrame, running: bool) -> dict[str, Any]:
     """A live view as plain values: money in units of its currency, sizes in units, latencies in µs, times in UTC."""
     from tercel.base.time import format_instant, wall_ns
-    from tercel.cli.control import text
+    from tercel.cli.control import killed, text
 
     row = frame.status
     counts = ("epoch", "orders", "fills", "denied", "late_ticks", "pid")
@@ -63,6 +63,7 @@ def summarise(account: str, frame: LiveFrame, running: bool) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "account": account, "state": text(row["state"]) if running else "not running", "running": running, "halted": bool(row["halted"]),
+        "kill_flag": killed(account),
         "rewarmed": bool(row["rewarmed"]), "mode": text(row["mode"]), "feed": text(row["feed"]), "feed_state": text(row["feed_state"]),
         "view_age_s": (wall_ns() - int(row["wall_ns"])) / 1e9, "core_time": format_instant(int(row["core_time_ns"])),
         "inputs": int(row["input_number"]), **{name: int(row[name]) for name in counts}, "instruments": instruments, "stages": stages,
@@ -75,6 +76,10 @@ def show(summary: dict[str, Any]) -> None:
 
     out = console()
     halted = ", [bold red]HALTED[/bold red]" if summary["halted"] else ""
+    if summary["kill_flag"] and not (summary["halted"] and summary["running"]):
+        halted = ", [bold red]kill flag set[/bold red]: " + (
+            "the trader has not answered yet" if summary["running"] else "the next start is halted"
+        )
     feed = f"{summary['mode'].lower()}, feed {summary['feed']}" + (f" ({summary['feed_state']})" if summary["running"] else "")
     out.print(f"account [bold]{summary['account']}[/bold]: {summary['state']}{halted}, {feed}", highlight=False)
     counts = ", ".join(f"{summary[name]:,} {name}" for name in ("inputs", "orders", "fills"))

@@ -14,6 +14,7 @@ from tercel.base.codes import COUNT, FAULTS, REASONS
 from tercel.base.errors import TercelError
 from tercel.base.kernel import Entry, entry
 from tercel.base.records import OUTPUT, OUTPUT_WORDS, TIMER, WORDS, Records, words
+from tercel.base.time import format_instant
 from tercel.core import account_phase as phase
 from tercel.core.context import CoreContext
 from tercel.core.layout import H_EVALUATIONS, H_FAULT, H_FILL_NUMBER, H_IDENTITY, H_ORDER_NUMBER, H_REASONS, H_STAMP, ID_EPOCH, ID_INPUT
@@ -243,7 +244,16 @@ class Engine:
         at = memory[row * self.stride : (row + 1) * self.stride]
         reals = at.view(np.float64)[ROW_WORDS:].tolist()
         self._context.at(int(at[ROW_SLOT]), dict(zip(self.config.program.names, reals, strict=True)))
-        self._strategy.on_bar(self._context, Bar(int(at[ROW_OPEN]), int(at[ROW_CLOSE]), *reals[:BASE_COUNT]))
+        bar = Bar(int(at[ROW_OPEN]), int(at[ROW_CLOSE]), *reals[:BASE_COUNT])
+        try:
+            self._strategy.on_bar(self._context, bar)
+        except Exception as error:
+            error.add_note(
+                f"{type(self._strategy).__name__}.on_bar: {self._context.instrument}, bar that closed {format_instant(bar.closed_ns)}"
+            )
+            raise
+        if not self._requests[0]:
+            self._context.no_order()
 
     def state_hash(self) -> str:
         """Hash over market and account state; the identity (epoch, input number) is left out. 32 hex digits."""

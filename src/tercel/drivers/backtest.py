@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +70,8 @@ class Backtest:
         compile_core(self.core, progress)
         self._outputs: list[Records] = []
         self._rows: list[npt.NDArray[np.float64]] = []
-        self._keep = 1 + history.rows // CURVE_POINTS_MAX
+        self._keep, self._kept = 1, 0  # every so many bars of each instrument are kept for the curve, and how many are held
+        self._bars = np.zeros(len(self.core.instruments), np.int64)  # bars so far by slot
         self.sequencer = plan.sequencer(self.core)
         self.engine = Engine(self.core, self._take, threads=threads, on_rows=self._take_rows)
         self._core_ns = 0
@@ -79,9 +81,21 @@ class Backtest:
         self._outputs.append(outputs.copy())
 
     def _take_rows(self, rows: npt.NDArray[np.int64]) -> None:
-        rows = rows[:: self._keep]
+        slots = rows[:, ROW_SLOT]
+        places = self._bars[slots] + place_in_group(slots)
+        self._bars += np.bincount(slots, minlength=len(self._bars))
+        rows = rows[places % self._keep == 0]
         times = self._times(rows[:, ROW_INPUT])
         self._rows.append(np.stack([rows[:, ROW_INPUT], rows[:, ROW_SLOT], times, rows.view(np.float64)[:, CLOSE]]))
+        self._kept += len(rows)
+        while self._kept > max(CURVE_POINTS_MAX, len(self._bars)):
+            self._thin()
+
+    def _thin(self) -> None:
+        """Keep every second of the bars held, instrument by instrument, so that none is left out."""
+        held = np.concatenate(self._rows, axis=1)
+        held = held[:, place_in_group(held[1]) % 2 == 0]
+        self._rows, self._keep, self._kept = [held], self._keep * 2, held.shape[1]
 
     def _times(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         return self._batch["ts_recv"][numbers - self._batch_first].astype(np.float64)
@@ -136,6 +150,15 @@ class Backtest:
             outputs=outputs, by_currency=by_currency, by_instrument=[instrument_result(*part) for part in parts],
             reasons=engine.reasons(), dropped=engine.bar_counts(), state_hash=engine.state_hash(), equity=curves,
         )  # fmt: skip
+
+
+def place_in_group(groups: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """For each item how many before it are of the same group: [7, 3, 7, 7] gives [0, 0, 1, 2]."""
+    order = np.argsort(groups, kind="stable")
+    in_order = groups[order]
+    places = np.empty(len(groups), np.int64)
+    places[order] = np.arange(len(groups)) - np.searchsorted(in_order, in_order)
+    return places
 
 
 def ledger_of(engine: Engine) -> dict[int, tuple[int, int, int]]:

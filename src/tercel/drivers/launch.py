@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,13 @@ class FeedSpec(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     start_ns: int = SIMULATED_START_NS
     fast_until_ns: int = 0  # what arrived before is due at once; the speed holds from there
+
+    @property
+    def identity(self) -> str:
+        """What it is, whatever its speed and end."""
+        if self.kind == "simulator":
+            return f"the simulator, seed {self.seed}"
+        return f"a replay of {', '.join(self.names)} from {self.start or 'the beginning'}" + (f", every {self.every}" if self.every else "")
 
     @property
     def pace(self) -> Pace:
@@ -91,14 +99,15 @@ def make_trader(spec: RunSpec) -> Trader:
     """The trader of a description, not started."""
     plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy).on(spec.bars, spec.price)
     feed, quoted = make_feed(spec.feed, plan)
-    options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds, spec.spin)
+    options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds, spec.spin, spec.feed.identity)
     return Trader(plan, feed, options, quoted)
 
 
 def say(word: str, text: str) -> None:
     """One line to whoever started this process."""
-    sys.stdout.write(f"{word} {text}\n")
-    sys.stdout.flush()
+    assert sys.__stdout__ is not None
+    sys.__stdout__.write(f"{word} {text}\n")
+    sys.__stdout__.flush()
 
 
 def run(spec: RunSpec) -> None:
@@ -122,7 +131,9 @@ def main() -> None:
         sys.stderr.write("usage: python -m tercel.drivers.launch SPEC.json\n")
         sys.exit(2)
     try:
-        run(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=RunSpec))
+        # Nobody reads our lines while we trade: what a strategy prints would fill the pipe and stop us, so it goes to the errors.
+        with contextlib.redirect_stdout(sys.stderr):
+            run(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=RunSpec))
     except TercelError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)

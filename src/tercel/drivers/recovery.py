@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import ConfigError, JournalError
-from tercel.base.records import DAY_ROLL, OUT_CANCEL, OUT_FILL, OUTPUT, TIMER, Records
+from tercel.base.records import DAY_ROLL, OUT_CANCEL, OUT_FILL, OUTPUT, TICK, TIMER, Records
 from tercel.core.engine import Engine
-from tercel.core.layout import H_CURRENCY, H_FILL_NUMBER, H_IDENTITY, H_LEDGER, H_ORDER_NUMBER, H_RISK, ID_INPUT
+from tercel.core.layout import H_CURRENCY, H_FILL_NUMBER, H_IDENTITY, H_LEDGER, H_ORDER_NUMBER, H_QUOTES, H_RISK, ID_INPUT
 from tercel.core.sequencer import S_MARKET, S_NUMBER, S_STAMP, Sequencer
 from tercel.drivers.result import book_of, mark_value
 from tercel.execution.lifecycle import CANCELED, OPEN
@@ -26,6 +26,7 @@ from tercel.journal import entries, snapshots
 from tercel.journal.input_log import InputLog
 from tercel.journal.journal import Journal
 from tercel.ledger import kernels as ledger
+from tercel.market import kernels as market
 from tercel.risk.kernels import CURRENCY_WORDS, R_REWARM_ROWS, RISK_WORDS, Y_DAY_START
 
 SNAPSHOTS_KEPT = 3
@@ -50,6 +51,7 @@ class Past:
     outputs: Records
     last_input: int
     layout_hash: str  # of the last session; "" when there was none
+    feed: str  # likewise
     market_inputs: dict[int, int]  # market records before the session that began at this input
 
     def market_before(self, number: int) -> int:
@@ -59,7 +61,7 @@ class Past:
 
 def read_past(journal: Journal) -> Past:
     """Read the journal from its beginning."""
-    past = Past(0, np.zeros(0, OUTPUT), 0, "", {})
+    past = Past(0, np.zeros(0, OUTPUT), 0, "", "", {})
     outputs: list[Records] = []
     for entry in journal.read():
         past.last_input = max(past.last_input, entry.input_number)
@@ -69,6 +71,7 @@ def read_past(journal: Journal) -> Past:
             session = entries.decode(entry.kind, entry.payload)
             assert isinstance(session, entries.Session)
             past.epoch, past.layout_hash = max(past.epoch, session.epoch), session.layout_hash
+            past.feed = session.feed
             past.market_inputs[entry.input_number] = session.market_inputs
     if outputs:
         past.outputs = np.concatenate(outputs)
@@ -103,11 +106,14 @@ class Recovery:
     def __init__(self, folder: Path, engine: Engine, sequencer: Sequencer, log: InputLog, journal: Journal, layout_hash: str) -> None:
         self._folder, self._engine, self._sequencer = folder, engine, sequencer
         self._log, self._journal, self._layout_hash = log, journal, layout_hash
+        self.feed = ""  # when set, an account that was fed with another one is refused
         self.made: list[Records] = []  # outputs of the replay; the engine's sink appends here
 
     def run(self, *, replay_all: bool = False) -> Recovered:
         """Recover. `replay_all` is for a strategy with state of its own: it is replayed from where it began, not from a later snapshot."""
         past = read_past(self._journal)
+        if self.feed and past.feed and self.feed != past.feed:
+            raise ConfigError(f"account {self._folder.name}: it lives on {past.feed}, this run is {self.feed}; use another --account")
         if self._log.last == 0 and not len(past.outputs) and past.last_input == 0:
             return Recovered("new", past.epoch, 0, 0)
         skipped: list[snapshots.Skipped] = []
@@ -140,21 +146,25 @@ class Recovery:
         return ""
 
     def _replay(self, first: int) -> int:
-        count = 0
+        count, ahead = 0, np.zeros(0, TICK)
         if first > self._log.last:
             return 0
         for logged in self._log.read(first):
             again = [part.copy() for part in self._sequencer.push(from_outside(logged), int(logged["ts_recv"][-1]))]
-            together = np.concatenate(again) if again else logged[:0]
-            if together.tobytes() != logged.tobytes():
+            together = np.concatenate([ahead, *again])
+            if together[: len(logged)].tobytes() != logged.tobytes():
                 begin = first + count
                 raise JournalError(
                     f"{self._folder}: replaying inputs {begin} to {begin + len(logged) - 1} does not give the input log again "
                     f"({len(together)} records against {len(logged)}); the log was changed, or written with other settings"
                 )
-            self._engine.push(together)
+            self._engine.push(together[: len(logged)])
             count += len(logged)
-        return count
+            ahead = together[len(logged) :]  # of the very instant at which this part ends, such as a timer behind a day roll
+        if len(ahead):
+            self._log.append(ahead)  # torn off the end; they come in any case
+            self._engine.push(ahead)
+        return count + len(ahead)
 
     def _compare(self, past: Past, start: int) -> int:
         known = past.outputs[past.outputs["input"] > start]
@@ -222,6 +232,8 @@ class Recovery:
                 (ledger.L_TURNOVER, kept.turnover_micros),
             ):  # fmt: skip
                 account[at + word] = value
+            # Until it is quoted again a position is worth what it last was; without a mark the day's loss would count its cash alone.
+            account.view(np.float64)[layout.section(H_QUOTES, market.QUOTE_WORDS, slot) + market.Q_MID] = marks.get(one.id, 0.0)
             starts[one.quote] += kept.cash_micros - kept.fees_micros + 1e6 * mark_value(one, kept.position, marks.get(one.id, 0.0))
         for number, currency in enumerate(engine.config.currencies):
             account[layout.section(H_CURRENCY, CURRENCY_WORDS, number) + Y_DAY_START] = round(starts[currency])

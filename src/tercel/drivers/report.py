@@ -25,7 +25,10 @@ def show(result: Result, to: Console | None = None) -> None:
     )
     out.print(_money(result))
     out.print(_instruments(result))
-    out.print(_reasons(result))
+    if result.bars:
+        out.print(_reasons(result))
+    else:
+        out.print("No bar has closed, so nothing was evaluated: no tick had a price of the wanted kind (--price, --bars).")
     dropped = ", ".join(f"{count:,} {name}" for name, count in result.dropped.items())
     out.print(f"Ticks that changed no bar: {dropped}.  State hash {result.state_hash}")
 

@@ -107,7 +107,7 @@ def book_of(instruments: Sequence[Instrument]) -> Book:
 
 
 def instrument_result(instrument: Instrument, account: Account, mark: float) -> InstrumentResult:
-    """One instrument's money, its open position at `mark` (NaN: at entry)."""
+    """One instrument's money, its open position at `mark`."""
     net = (account.cash_micros - account.fees_micros) / MICROS + mark_value(instrument, account.position, mark)
     return InstrumentResult(
         instrument.name, instrument.quote, account.fills, account.trades, account.wins, net, account.fees_micros / MICROS,

@@ -72,6 +72,7 @@ class TraderOptions:
     stop_when_done: bool = False
     seconds: float | None = None
     spin: bool = False
+    feed: str = ""  # names the feed: an account that was fed with another one is refused
 
 
 class Trader:
@@ -103,8 +104,10 @@ class Trader:
         self.log, self.journal = InputLog(self.folder / "inputs"), Journal(self.folder / "journal", sync=self.options.sync)
         self.log.open()
         self.journal.open()
-        self.layout_hash = f"{self.engine.layout_hash}-{hash_of(self.plan)}-{CACHE.name}"
+        # The state at its start holds what the instruments and their definitions made of the settings: with others it is another one.
+        self.layout_hash = f"{self.engine.layout_hash}-{self.engine.state_hash()[:16]}-{hash_of(self.plan)}-{CACHE.name}"
         recovery = Recovery(self.folder, self.engine, self.sequencer, self.log, self.journal, self.layout_hash)
+        recovery.feed = self.options.feed
         self._outputs = recovery.made
         self.recovered = recovery.run(replay_all=self._has_python_strategy)
         self._outputs = []
@@ -130,6 +133,7 @@ class Trader:
             account=self.options.account, epoch=self.epoch, mode=self.options.mode, started_ns=wall_ns(), settings_hash=hash_of(self.plan),
             layout_hash=self.layout_hash, program_hash=self.core.program.hash, tercel_version=__version__,
             market_inputs=self.sequencer.market_inputs,
+            feed=self.options.feed,
         )  # fmt: skip
         for payload in (session, entries.Config(text_of(self.plan))):
             self._note(payload)

@@ -32,6 +32,7 @@ class Session(msgspec.Struct, frozen=True):
     layout_hash: str
     program_hash: str
     tercel_version: str
+    feed: str = ""  # what the account is fed with: another feed is another account
     market_inputs: int = 0  # market records that came in before: where a feed continues
 
 

@@ -81,8 +81,10 @@ class Catalog:
 
     def resolve(self, name: str) -> Instrument:
         """The instrument of "EURUSD@oanda", or of "EURUSD" when only one venue has it. Raises `ConfigError` with the choices otherwise."""
-        known = self.instruments()
-        found = [one for one in known if name in (one.name, one.symbol)]
+        filled = {series.key.name for series in self.manifest().series}
+        known = sorted(self.instruments(), key=lambda one: one.name not in filled)  # those with data first
+        found = [one for one in known if name == one.name] or [one for one in known if name == one.symbol]
+        found = [one for one in found if one.name in filled] or found
         if len(found) == 1:
             return found[0]
         if found:

@@ -1,9 +1,9 @@
 """The control block: how a running trader is halted and resumed, by memory alone. Works with the desk, the page and the journal down.
 
 `control.map` in the account's run folder holds two words for the kill switch and eight request slots. To halt is one store: `kill` gets a
-token no one used before; the trader compares two words before every send. To resume is a request: the trader clears exactly the token that
-the request saw, so a halt made meanwhile stands. The flag outlives the trader: who halts with no trader running finds it set at the next
-start.
+token no one used before; the trader compares two words before it takes in more. To resume is a request: the trader clears exactly the token
+that the request saw, so a halt made meanwhile stands. The flag outlives the trader: who halts with no trader running finds it set at the
+next start.
 
 Requests are numbered; the trader sees a new one by reading one word. Clients write slots under a file lock held for microseconds; the
 answer comes back in the slot. A request nobody answered in time is dead: a trader that wakes up later does not obey it, unless it is a
@@ -174,7 +174,7 @@ class ControlServer:
 
     @property
     def killed(self) -> bool:
-        """Whether the kill flag is set: two words; ask before every send."""
+        """Whether the kill flag is set: two words; ask before more is taken in."""
         words = self._words
         return bool(words[KILL] != words[CLEARED])
 
