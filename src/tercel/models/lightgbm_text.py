@@ -138,10 +138,10 @@ def _header(head: Block) -> tuple[tuple[str, ...], str]:
 
 def _sigmoid(head: Block, objective: str) -> float:
     """The factor of a binary objective, such as 1.0 in "binary sigmoid:1"; NaN for every other."""
-    kind, *words = objective.split()
-    if not objective or kind != "binary":
+    words = objective.split()
+    if "binary" not in words[:1]:
         return math.nan
-    for word in words:
+    for word in words[1:]:
         name, _, number = word.partition(":")
         try:
             if name == "sigmoid" and 0.0 < float(number) < math.inf:

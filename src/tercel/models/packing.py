@@ -55,10 +55,10 @@ def pack(model: Trees) -> Packed:
         roots.append(first * NODE_WORDS)
         depths.append(_pack_tree(tree, W, first, numbers))
         first += 2 * len(tree.columns) + 1
-    W = W.reshape(-1)
     head = [len(virtual), -(-len(roots) // GROUP_TREES), len(model.feature_names)]
     G = np.array([*head, *_virtual_words(virtual), *_group_words(roots, depths)], np.int64)
-    return Packed(G, W, W.view(np.float64), len(virtual))
+    nodes = W.reshape(-1)
+    return Packed(G, nodes, nodes.view(np.float64), len(virtual))
 
 
 def _pack_tree(tree: Tree, W: Words, first: int, numbers: dict[Virtual, int]) -> int:
