@@ -1,6 +1,6 @@
 """LightGBM in its own environment: `python -m benchmarks.peers.lightgbm forest OPTIONS` (see `worker`), and `train`, which makes the model.
 
-Single rows go through its two doors: `Booster.predict` as most people call it, and its fastest, `LGBM_BoosterPredictForMatSingleRowFast`, for
+Single rows go through two doors: `Booster.predict` as most people call it, and the fastest, `LGBM_BoosterPredictForMatSingleRowFast`, for
 which everything but the call itself is made beforehand: pointers to the rows, the configuration, the place of the result.
 """
 
