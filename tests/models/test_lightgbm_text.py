@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercel.base.errors import DataError
-from tercel.models import lightgbm_text
+from tercel.models import lightgbm_text, trees
 from tercel.models.forest import Forest
 from tercel.models.lightgbm_text import parse
 from tests.models.definition import hard_rows
@@ -122,7 +122,7 @@ def test_a_text_that_is_no_model_is_refused() -> None:
 
 def test_a_file_that_is_too_large_is_refused(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it is read."""
-    monkeypatch.setattr(lightgbm_text, "BYTES_MAX", 10)
+    monkeypatch.setattr(trees, "BYTES_MAX", 10)
     path = tmp_path / "model.txt"  # type: ignore[operator]
     path.write_text(TEXT)
     with pytest.raises(DataError, match="expected at most 10 bytes"):

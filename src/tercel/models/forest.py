@@ -24,7 +24,7 @@ from tercel.base.builtin import (
 )
 from tercel.base.errors import ConfigError
 from tercel.base.kernel import COMPILED, entry
-from tercel.models import lightgbm_text
+from tercel.models import lightgbm_text, xgboost_json
 from tercel.models.kernels import probabilities, score_row, score_rows
 from tercel.models.packing import pack
 from tercel.models.trees import Trees
@@ -70,8 +70,9 @@ class Forest:
 
     @classmethod
     def load(cls, path: Path | str) -> Forest:
-        """The forest in a LightGBM text model. Raises `DataError` with the line for what is damaged or not supported."""
-        return cls(lightgbm_text.load(Path(path)))
+        """The forest in a LightGBM text model or an XGBoost ".json" model. Raises `DataError` for what is damaged or not supported."""
+        place = Path(path)
+        return cls((xgboost_json if place.suffix == ".json" else lightgbm_text).load(place))
 
     @property
     def bytes(self) -> int:
@@ -88,7 +89,10 @@ class Forest:
         return scores
 
     def probability(self, rows: npt.ArrayLike) -> Floats:
-        """Probabilities of the positive class, float64[n], of rows[n, f]. Raises `ConfigError` unless the objective is binary."""
+        """Probabilities of the positive class, float64[n], of rows[n, f]; of XGBoost models in float64, which it rounds to float32.
+
+        Raises `ConfigError` unless the objective is binary.
+        """
         if not self.sigmoid > 0.0:
             raise ConfigError(f"forest: expected a binary objective for probabilities, found {self.objective or 'none'!r}; use predict")
         scores = self.predict(rows)

@@ -1,8 +1,9 @@
-"""Pure half of models: the raw score of one row, equal to the bit with LightGBM's.
+"""Pure half of models: the raw score of one row, equal to the bit with the trainer's.
 
 Missing values cost nothing per node, because a row is prepared for them: a *virtual feature* is a column together with a rule for missing
 values, and each gets one integer key per row that sorts as the value does, or the smallest or largest integer when the value is missing and
-goes left or right. A value of at most 1e-35 is zero, as in LightGBM, which drops such values before it looks at a tree.
+goes left or right. In LightGBM a value of at most 1e-35 is zero, since it drops such values before it looks at a tree. XGBoost works in
+float32: values and sums are rounded, and its `<` is `<=` with the float32 before the threshold.
 
 A node is two words. A split has the key of its threshold, and `virtual feature << 32 | word of the left child`; its right child stands
 NODE_WORDS later, so a step is one comparison and no branch. A leaf has its value and, as its only child, itself under a virtual feature
@@ -18,16 +19,17 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from tercel.base.kernel import F, I, bits, f64, i64, kernel
+from tercel.base.kernel import F, I, bits, f64, i64, kernel, single
 
 # G, the table of a forest: a head, VIRTUAL_WORDS for each virtual feature, GROUP_WORDS for each eight trees.
-G_VIRTUAL, G_GROUPS, G_COLUMNS = 0, 1, 2
-HEAD_WORDS = 3
+G_VIRTUAL, G_GROUPS, G_COLUMNS, G_SINGLE = 0, 1, 2, 3
+HEAD_WORDS = 4
 V_COLUMN, V_ZERO_MISSING, V_MISSING_KEY = 0, 1, 2
 VIRTUAL_WORDS = 3
 GROUP_DEPTH, GROUP_ROOTS, GROUP_TREES = 0, 1, 8
 GROUP_WORDS = 9
 NODE_WORDS = 2
+INTERCEPT = 2  # word of W, after the node that fills the last group
 FEATURE_SHIFT = 32
 CHILD_MASK = 0xFFFF_FFFF
 LEFT_ALWAYS: Final = -(2**63)
@@ -46,11 +48,13 @@ def key_of(value: f64) -> i64:
 @kernel
 def row_keys(G: I, K: I, X: F, at: i64, stride: i64) -> None:
     """Fill K with one key per virtual feature, and the smallest integer last; column c of the row is X[at + c * stride]."""
-    count = G[G_VIRTUAL]
+    count, rounds = G[G_VIRTUAL], G[G_SINGLE] != 0
+    zero_max = 0.0 if rounds else ZERO_MAX
     for v in range(count):
         rule = HEAD_WORDS + v * VIRTUAL_WORDS
         value = X[at + G[rule + V_COLUMN] * stride]
-        zero = abs(value) <= ZERO_MAX
+        value = single(value) if rounds else value
+        zero = abs(value) <= zero_max
         missing = (value != value) | (zero & (G[rule + V_ZERO_MISSING] != 0))
         key = key_of(0.0 if zero else value)
         K[v] = G[rule + V_MISSING_KEY] if missing else key
@@ -65,9 +69,15 @@ def step(W: I, K: I, i: i64) -> i64:
 
 
 @kernel
+def add_single(score: f64, a: f64, b: f64, c: f64, d: f64) -> f64:
+    """The float32 sum, one after the other. Rounding a float64 sum of two float32 numbers gives what adding them in float32 does."""
+    return single(single(single(single(score + a) + b) + c) + d)
+
+
+@kernel
 def walk(G: I, W: I, V: F, K: I) -> f64:
     """The raw score of the row whose keys are in K; V is the memory of W as floats."""
-    score = 0.0
+    score, rounds = V[INTERCEPT], G[G_SINGLE] != 0
     group = HEAD_WORDS + G[G_VIRTUAL] * VIRTUAL_WORDS
     for _ in range(G[G_GROUPS]):
         roots = group + GROUP_ROOTS
@@ -76,7 +86,10 @@ def walk(G: I, W: I, V: F, K: I) -> f64:
         for _ in range(G[group + GROUP_DEPTH]):
             a, b, c, d = step(W, K, a), step(W, K, b), step(W, K, c), step(W, K, d)
             e, f, g, h = step(W, K, e), step(W, K, f), step(W, K, g), step(W, K, h)
-        score = score + V[a] + V[b] + V[c] + V[d] + V[e] + V[f] + V[g] + V[h]
+        if rounds:
+            score = add_single(add_single(score, V[a], V[b], V[c], V[d]), V[e], V[f], V[g], V[h])
+        else:
+            score = score + V[a] + V[b] + V[c] + V[d] + V[e] + V[f] + V[g] + V[h]
         group += GROUP_WORDS
     return score
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from tercel.base.errors import DataError
-from tercel.models.trees import NAN_IS_ZERO, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, ZERO_RIGHT, Tree, Trees
+from tercel.models.trees import NAN_IS_ZERO, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, ZERO_RIGHT, Tree, Trees, read_bytes
 
-BYTES_MAX: Final = 1 << 30
 COLUMNS_MAX: Final = 1 << 20
 VERSIONS: Final = ("v3", "v4")
 CATEGORICAL: Final = 1
@@ -69,16 +68,11 @@ class Block(NamedTuple):
 
 def load(path: Path) -> Trees:
     """The model in a file of LightGBM's `save_model`. Raises `DataError` with file and line."""
+    content = read_bytes(path)
     try:
-        size = path.stat().st_size
-        if size > BYTES_MAX:
-            raise DataError(f"{path}: expected at most {BYTES_MAX} bytes of model, found {size}")
-        content = path.read_text("utf-8")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        return parse(content.decode(), str(path))
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: expected UTF-8 text, found byte {error.object[error.start]:#04x} at {error.start}") from error
-    return parse(content, str(path))
+        raise DataError(f"{path}: expected UTF-8 text, found byte {content[error.start]:#04x} at {error.start}") from error
 
 
 def parse(content: str, where: str = "model") -> Trees:

@@ -44,18 +44,19 @@ def sortable(values: npt.ArrayLike) -> Words:
 def pack(model: Trees) -> Packed:
     """The tables of a model. Raises `DataError` when it has more nodes than 32 bits can number."""
     virtual = sorted({pair for tree in model.trees for pair in zip(tree.columns, tree.rules, strict=True)})
-    nodes_count = 1 + sum(2 * len(tree.columns) + 1 for tree in model.trees)
+    nodes_count = 2 + sum(2 * len(tree.columns) + 1 for tree in model.trees)
     if nodes_count * NODE_WORDS > CHILD_MASK:
         raise DataError(f"model: expected at most {CHILD_MASK // NODE_WORDS} nodes, found {nodes_count}")
     W = np.empty((nodes_count, NODE_WORDS), np.int64)
     W[0] = 0, len(virtual) << FEATURE_SHIFT  # a leaf of 0.0, which fills the last group
+    W[1] = np.float64(model.intercept).view(np.int64), 0
     numbers = {pair: number for number, pair in enumerate(virtual)}
-    roots, depths, first = [], [], 1
+    roots, depths, first = [], [], 2
     for tree in model.trees:
         roots.append(first * NODE_WORDS)
         depths.append(_pack_tree(tree, W, first, numbers))
         first += 2 * len(tree.columns) + 1
-    head = [len(virtual), -(-len(roots) // GROUP_TREES), len(model.feature_names)]
+    head = [len(virtual), -(-len(roots) // GROUP_TREES), len(model.feature_names), int(model.single)]
     G = np.array([*head, *_virtual_words(virtual), *_group_words(roots, depths)], np.int64)
     nodes = W.reshape(-1)
     return Packed(G, nodes, nodes.view(np.float64), len(virtual))

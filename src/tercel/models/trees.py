@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import msgspec
+
+from tercel.base.errors import DataError
+
+BYTES_MAX: Final = 1 << 30
 
 # What a split does with a value that is missing. A NaN where NaN is no missing value counts as zero.
 NAN_IS_ZERO, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, ZERO_RIGHT = 0, 1, 2, 3, 4  # the last two: zero is missing, and so is NaN
@@ -14,7 +20,7 @@ NAN_IS_ZERO, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, ZERO_RIGHT = 0, 1, 2, 3, 4  # the l
 class Tree(msgspec.Struct, frozen=True):
     """A tree of n splits and n + 1 leaves. Split 0 is the root; a child c >= 0 is a split, c < 0 is the leaf ~c.
 
-    A value goes left when it is <= the threshold in float64. Readers guarantee that no threshold is NaN, that leaves are finite, and
+    A value goes left when it is <= the threshold. Readers guarantee that no threshold is NaN, that leaves are finite, and
     that each split but the root, and each leaf, is the child of exactly one split.
     """
 
@@ -35,9 +41,23 @@ class Tree(msgspec.Struct, frozen=True):
 
 
 class Trees(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole model: the raw score of a row is the sum of one leaf per tree, added in the order of the trees."""
+    """A whole model: the raw score of a row is the intercept and one leaf per tree, added in the order of the trees."""
 
     feature_names: tuple[str, ...]
     trees: tuple[Tree, ...]
     objective: str  # as the trainer wrote it; "" when it was trained for an objective of the user's own
     sigmoid: float = math.nan  # of a binary objective: probability = 1 / (1 + exp(-sigmoid * score)); NaN for every other
+    intercept: float = 0.0
+    # Float32 arithmetic: each value of a row and each sum is rounded, near zero is not zero; thresholds and leaves are float32 numbers.
+    single: bool = False
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a model's file. Raises `DataError` when it cannot be read or is larger than any model should be."""
+    try:
+        size = path.stat().st_size
+        if size > BYTES_MAX:
+            raise DataError(f"{path}: expected at most {BYTES_MAX} bytes of model, found {size}")
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
