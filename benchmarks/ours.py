@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.data import PRICE_DECIMALS, Quotes
-from benchmarks.harness import Answer, InProcess
-from benchmarks.peers.worker import digest, timed
+from benchmarks.harness import Answer, InProcess, NotMeasurable
+from benchmarks.peers.worker import digest, percentiles, timed
 from benchmarks.rule import Fill, Rule
 
 LOT_UNITS = 100_000  # of EURUSD
@@ -83,6 +83,34 @@ def last_values(answer: Answer) -> Iterator[str]:
     for door, rows in answer.items():
         for name, row in rows.items():
             yield f"{door} {name} {' '.join(value.hex() for value in row['last'])}"
+
+
+@contextlib.contextmanager
+def forest(options: dict[str, Any]) -> Iterator[InProcess]:
+    """Single rows through the forest's door, the cost of the clock around them, and whole batches, on one thread."""
+    from tercel.base.errors import DataError
+    from tercel.models.forest import Forest
+
+    try:
+        forest, rows = Forest.load(options["model"]), np.load(options["input"])
+    except DataError as error:
+        raise NotMeasurable(str(error)) from error
+    single = list(rows)
+
+    def repeat() -> Answer:
+        batch = timed(partial(forest.predict, rows))
+        return {
+            "single": {
+                "tercel one": percentiles(forest.one, single[: options["calls"]]),
+                "clock alone": percentiles(lambda row: None, single[: options["calls"]]),
+            },
+            "batch": {"tercel predict": len(rows) / batch.seconds},
+            "hash": digest(value.hex() for value in batch.result.tolist()),
+            "hash_single": digest(forest.one(row).hex() for row in single),
+        }  # fmt: skip
+
+    first = timed(repeat)  # compiles, or loads what was compiled
+    yield InProcess({"first_run_s": first.seconds, "model_bytes": forest.bytes}, repeat)
 
 
 @contextlib.contextmanager

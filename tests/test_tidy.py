@@ -22,7 +22,14 @@ FOREIGN = {"LICENSE"}
 LONG_BY_NATURE = {"constraints.txt"}
 GENERATED_FOLDERS = {"build", "dist", "node_modules", "site"}
 # Where an import's name is not its package's.
-PACKAGE_OF = {"talib": "ta-lib", "importlinter": "import-linter", "hdrh": "hdrhistogram", "xdist": "pytest-xdist", "yaml": "pyyaml"}
+PACKAGE_OF = {
+    "talib": "ta-lib",
+    "importlinter": "import-linter",
+    "hdrh": "hdrhistogram",
+    "xdist": "pytest-xdist",
+    "yaml": "pyyaml",
+    "xgboost": "xgboost-cpu",
+}
 # Needed in a way other than an import: as a command or as a plugin of pytest.
 USED_AS_COMMAND = {"import-linter", "mypy", "pytest-timeout", "pytest-xdist", "ruff"}
 

@@ -25,6 +25,7 @@ MODULES = {
     "market": "tercel.core.market_phase",
     "sequencer": "tercel.core.sequencer",
     "decision": "tercel.decision.kernels",
+    "models": "tercel.models.kernels",
 }
 MODES = ("compiled", "python", "checked")
 

@@ -25,7 +25,7 @@ def read(name: str, options: Options = TINY) -> list[dict[str, Any]]:
     return [json.loads(msgspec.json.encode(item)) for item in command.measure(name, options)]
 
 
-@pytest.mark.parametrize("name", ["features", "backtest"])
+@pytest.mark.parametrize("name", ["features", "forest", "backtest"])
 def test_a_figure_has_a_value_a_command_and_a_stable_result(name: str) -> None:
     """Two runs give the same result hash; the headline comes last and bears the benchmark's name."""
     first, second = read(name), read(name)
@@ -47,6 +47,13 @@ def test_every_fill_of_ours_is_the_judges() -> None:
     (row,) = read("backtest")[-1]["table"]
     assert row["verdict"] == "as judged"
     assert row["fills"] > 5
+
+
+def test_single_rows_score_as_the_batch() -> None:
+    """Every row of the table but the clock's says so."""
+    table = read("forest")[-1]["table"]
+    assert {row["door"] for row in table} == {"tercel one", "clock alone", "tercel predict"}
+    assert {row.get("scores") for row in table if row["door"] != "clock alone"} == {"single rows are the batch"}
 
 
 def test_a_set_in_one_call_has_the_values_of_its_features_alone() -> None:

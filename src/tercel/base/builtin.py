@@ -22,6 +22,10 @@ from tercel.base.kernel import COMPILED
 
 HEADER_BYTES: Final = 16  # ob_refcnt and ob_type; ndarray.data and float.ob_fval come next
 METH_O: Final = 8
+# An ndarray as 8-byte words: its type, memory, number of dimensions (low half), shape, strides, dtype and flags (low half).
+ND_TYPE, ND_DATA, ND_DIMENSIONS, ND_SHAPE, ND_STRIDES, ND_DTYPE, ND_FLAGS = 1, 2, 3, 4, 5, 7, 8
+ND_LOW_HALF: Final = 0xFFFF_FFFF
+ND_ALIGNED: Final = 0x0100
 
 
 class _MethodDef(ctypes.Structure):
@@ -45,3 +49,17 @@ def usable() -> bool:
     data = ctypes.c_int64.from_address(id(probe) + HEADER_BYTES).value
     value = ctypes.c_double.from_address(id(number) + HEADER_BYTES).value
     return object.__basicsize__ == HEADER_BYTES and data == probe.ctypes.data and value == number
+
+
+def arrays_usable() -> bool:
+    """Whether built-ins may also read the shape, strides, dtype and flags of an array at the `ND_…` words."""
+    if not usable():
+        return False
+    probe = np.arange(12.0).reshape(3, 4).T
+    words = (ctypes.c_int64 * (ND_FLAGS + 1)).from_address(id(probe))
+    shape, strides = ((ctypes.c_int64 * 2).from_address(words[place]) for place in (ND_SHAPE, ND_STRIDES))
+    return (
+        (words[ND_TYPE], words[ND_DATA], words[ND_DTYPE]) == (id(np.ndarray), probe.ctypes.data, id(probe.dtype))
+        and (words[ND_DIMENSIONS] & ND_LOW_HALF, words[ND_FLAGS] & ND_LOW_HALF) == (2, probe.flags.num)
+        and (*shape, *strides) == (*probe.shape, *probe.strides)
+    )

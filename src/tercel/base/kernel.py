@@ -17,6 +17,7 @@ import ctypes
 import hashlib
 import os
 import re
+import struct
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -96,12 +97,31 @@ if COMPILED:
     def pointer_i(typing: Any, address: Any) -> Any:
         """The int64 memory at an address."""
         return _NUMBA["I"](nt.int64), lambda c, b, s, v: b.inttoptr(v[0], c.get_value_type(_NUMBA["I"]))
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def bits(typing: Any, value: Any) -> Any:
+        """The 64 bits of a float64 as an int64; only kernels can call it."""
+        return nt.int64(nt.float64), lambda c, b, s, v: b.bitcast(v[0], c.get_value_type(nt.int64))
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def single(typing: Any, value: Any) -> Any:
+        """A float64 rounded to the nearest float32; only kernels can call it."""
+        return nt.float64(nt.float64), lambda c, b, s, v: b.fpext(b.fptrunc(v[0], ir.FloatType()), ir.DoubleType())
 else:
     CACHE = Path(os.devnull)  # type: ignore[misc]
 
     def call_op(address: int, *args: Any) -> None:
         """Call the opcode registered under `address`."""
         PLAIN_OPS[address](*args)
+
+    def bits(value: float) -> int:
+        """The 64 bits of a float64 as an int64."""
+        found: int = struct.unpack("<q", struct.pack("<d", value))[0]
+        return found
+
+    def single(value: float) -> float:
+        """A float64 rounded to the nearest float32."""
+        return ctypes.c_float(value).value
 
 
 def kernel(fn: Fn) -> Fn:

@@ -1,0 +1,63 @@
+"""The compiled forest equals its plain Python twin, and its twin with every index checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tercel.models.forest import Forest
+from tercel.models.packing import pack, sortable
+from tests.models.definition import hard_rows
+from tests.models.trained import KINDS, read, trained
+from tests.twins import MODES, twin
+
+
+def scores(mode: str, packed: Any, rows: Any) -> Any:
+    """Raw scores in a mode."""
+    there, found = twin(mode), np.empty(len(rows))
+    there.kernel.entry(there.models.score_rows).bind(*packed[:3], packed.keys(), rows, found)(len(rows))
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "compiled"])
+def test_scores_equal_those_of_the_twin(mode: str, kind: str) -> None:
+    """A few hundred hard rows, to the bit; no index leaves its memory."""
+    model = read(trained(kind))
+    rows = hard_rows(model, 300 if mode == "python" else 60, seed=5)
+    packed = pack(model)
+    assert scores(mode, packed, rows).tobytes() == scores("compiled", packed, rows).tobytes()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_columns_may_stand_apart(mode: str) -> None:
+    """A row is read with a stride, so the columns of a block of rows need no copy."""
+    model = read(trained(trees=20))
+    rows, packed, there = hard_rows(model, 30, seed=6), pack(model), twin(mode)
+    columns = np.asfortranarray(rows)
+    one = there.kernel.entry(there.models.score_row).bind(*packed[:3], packed.keys(), columns.T)
+    assert [one(at, len(rows)) for at in range(len(rows))] == Forest(model).predict(rows).tolist()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_probabilities_equal_those_of_the_twin(mode: str) -> None:
+    """Scores so large that the exponential has no finite value give 0 and 1."""
+    there, found = twin(mode), np.array([-1e6, -710.0, -1.0, 0.0, 2.0, 1e6])
+    there.kernel.entry(there.models.probabilities).bind(found)(len(found), 1.5)
+    assert found[[0, 1, 3, 5]].tolist() == [0.0, 0.0, 0.5, 1.0]
+    assert found[2] == pytest.approx(0.18242552380635635)
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=2, max_size=20))
+def test_keys_sort_as_their_values_do(values: list[float]) -> None:
+    """Any two floats compare as their keys do, and no float has the key of a missing value."""
+    keys = sortable(values).tolist()
+    key_of = twin("python").models.key_of
+    assert keys == [key_of(value + 0.0) for value in values]
+    for value, key in zip(values, keys, strict=True):
+        assert [value > other for other in values] == [key > other for other in keys]
+        assert twin("python").models.LEFT_ALWAYS < key < twin("python").models.RIGHT_ALWAYS
