@@ -76,8 +76,14 @@ def write() -> str:
         if before["output"] != after["output"] and after["version"] <= before["version"]:
             return f"{op}: expected a version above {before['version']} with a new vector; raise it in @opcode(...)"
     FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(json.dumps({"source": SOURCE, "licence": "Apache-2.0", "opcodes": made}, indent=1) + "\n")
+    FILE.write_text(text(made))
     return ""
+
+
+def text(made: dict[str, Any]) -> str:
+    """The file as JSON, an opcode a line."""
+    lines = ",\n".join(f"  {json.dumps(op)}: {json.dumps(one)}" for op, one in made.items())
+    return f'{{\n "source": {json.dumps(SOURCE)},\n "licence": "Apache-2.0",\n "opcodes": {{\n{lines}\n }}\n}}\n'
 
 
 if __name__ == "__main__":

@@ -134,10 +134,10 @@ def bollinger(x: Column, rows: int, deviations: float) -> Column:
 
 @over_known
 def zscore(x: Column, rows: int) -> Column:
-    """Distance of the last value from the mean of the window in population standard deviations; 0 when all values are the same."""
+    """Distance of the last value from the mean of the window in population standard deviations; 0 for less than 1e-12 of it."""
 
     def score(view: Column) -> Column:
-        still = np.ptp(view, axis=1) == 0.0
+        still = view.std(axis=1) <= 1e-12 * np.abs(view[:, -1])
         return np.where(still, 0.0, (view[:, -1] - view.mean(axis=1)) / np.where(still, 1.0, view.std(axis=1)))
 
     return windows(x, rows, score)

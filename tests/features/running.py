@@ -29,8 +29,8 @@ def run(
 ) -> Column:
     """The output of one opcode from its start, called as a program calls it; `columns` are its inputs. Blocks end at `cuts`.
 
-    Of an opcode with several outputs, float64[outputs, rows]. The state has as many `words` as the opcode declares, unless said otherwise. Memory beside the state, the parameters and the output
-    column must come back as it was.
+    Of an opcode with several outputs, float64[outputs, rows]. The state has as many `words` as the opcode declares, unless said otherwise.
+    Memory beside the state, the parameters and the output columns must come back as it was.
     """
     kernel, opcode = twin(mode).kernel, twin(mode).opcodes.OPCODES[op]
     parameters = [float(value) for value in parameters]

@@ -178,6 +178,7 @@ def test_a_part_is_the_column_of_its_whole() -> None:
     whole = program_of(donchian(7)).compute(table(300))
     assert np.array_equal(bits(program.compute(table(300))), bits(whole[[2, 0]]))
 
+
 def test_a_program_of_nothing_is_a_program() -> None:
     """Bars alone need no feature."""
     program = program_of()

@@ -126,9 +126,7 @@ def wma(rows: int, of: str | Feature = "close", name: str | None = None) -> Feat
     return _feature("wma", [rows], [of], name)
 
 
-def macd(
-    fast_rows: int = 12, slow_rows: int = 26, signal_rows: int = 9, of: str | Feature = "close", name: str | None = None
-) -> Feature:
+def macd(fast_rows: int = 12, slow_rows: int = 26, signal_rows: int = 9, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Moving average convergence divergence, three columns: the line (fast EMA - slow EMA), `_signal` (its EMA), `_hist` (their gap).
 
     Raises `ConfigError` unless fast_rows < slow_rows.
@@ -170,7 +168,7 @@ def roc(rows: int, of: str | Feature = "close", name: str | None = None) -> Feat
 
 
 def bollinger(rows: int = 20, deviations: float = 2.0, of: str | Feature = "close", name: str | None = None) -> Feature:
-    """Bollinger bands of `rows` bars (at least 2), three columns: the mean, `_upper` and `_lower`, `deviations` standard deviations away."""
+    """Bollinger bands of `rows` bars (at least 2), three columns: the mean, and `deviations` standard deviations away `_upper`, `_lower`."""
     _at_least("bollinger", rows, 2)
     return _feature("bollinger", [rows], [of], name, factors=[deviations])
 

@@ -1,5 +1,6 @@
-"""The opcodes own the arithmetic: every feature is one function over a block of rows, and the same function serves one tick, a batch and
-ten years. An opcode never sees more than its own state, its parameters and its input columns.
+"""opcodes owns the arithmetic: every feature is one function over a block of rows, which serves one tick, a batch and ten years alike.
+
+It never knows what a column means, and an opcode never sees more than its own state, its parameters and its input columns.
 
     op(S, s, P, p, X, R, r, n)
     S, s   state memory and the offset of this opcode's state; all zeros is the start

@@ -7,6 +7,8 @@ import math
 from tercel.base.kernel import F, I, i64, kernel
 from tercel.features.opcodes.table import NAN, opcode
 
+DEVIATION_MIN = 1e-12  # of the value: less than this is no deviation
+
 
 @opcode(6, 1, inputs=("value",), parameters=("rows",), state_words=lambda p: 2 + int(p[0]), memory_rows=lambda p: int(p[0]) + 1)
 @kernel
@@ -224,7 +226,8 @@ def bollinger(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
 def zscore(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     """How many population standard deviations the value lies above the mean of the last `rows` values, itself included.
 
-    0 for a window of one value repeated; NaN where values differ by less than the sums can tell. Sums and state as in `bollinger`.
+    0 for a window that stands still: one value repeated, or a deviation below 1e-12 of the value, which is what is left of roundings in the
+    values themselves, such as in the middle of bid and ask. Sums and state as in `bollinger`.
     """
     rows = int(P[p])
     a = R[r]
@@ -269,7 +272,8 @@ def zscore(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
                 block2 = 0.0
             if full == 1.0:
                 square = (sum2 - sum1 * sum1 / P[p]) / P[p]
-                if still >= P[p]:
+                floor = DEVIATION_MIN * x
+                if still >= P[p] or square <= floor * floor:
                     out = 0.0
                 elif square > 0.0:
                     out = (x - shift - sum1 / P[p]) / math.sqrt(square)

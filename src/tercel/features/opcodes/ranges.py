@@ -118,9 +118,7 @@ def donchian(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
         X[y_lower + k] = lower if lower == lower else NAN
 
 
-@opcode(
-    19, 1, inputs=("high", "low", "close"), parameters=("rows",), state_words=lambda _: 3, memory_rows=lambda p: 18 * int(p[0]) + 1
-)
+@opcode(19, 1, inputs=("high", "low", "close"), parameters=("rows",), state_words=lambda _: 3, memory_rows=lambda p: 18 * int(p[0]) + 1)
 @kernel
 def atr(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     """Average true range by Wilder's smoothing (New Concepts in Technical Trading Systems, 1978), in price units.
