@@ -1,7 +1,7 @@
 """The program: what a feature set compiles to. A table of opcodes over registers, with a hash over its meaning.
 
-A register is a column of the block: first the eight base columns of a bar, then one per output of each node. `run_block` executes the table over a block
-of rows of one instrument, opcode by opcode, each called by address.
+A register is a column of the block: first the eight base columns of a bar, then one per output of each node. `run_block` executes the table
+over a block of rows of one instrument, opcode by opcode, each called by address.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def roc(rows: int, of: str | Feature = "close", name: str | None = None) -> Feat
 
 
 def bollinger(rows: int = 20, deviations: float = 2.0, of: str | Feature = "close", name: str | None = None) -> Feature:
-    """Bollinger bands of `rows` bars (at least 2), three columns: the mean, and `deviations` standard deviations away `_upper`, `_lower`."""
+    """Bollinger bands of `rows` bars (at least 2), three columns: the mean, and `deviations` deviations away `_upper`, `_lower`."""
     _at_least("bollinger", rows, 2)
     return _feature("bollinger", [rows], [of], name, factors=[deviations])
 
