@@ -110,6 +110,16 @@ def test_an_opcode_follows_its_definition_on_values_of_either_sign(op: str, para
     assert_close(op, run(op, parameters, columns), JUDGES[op].definition(*columns, *parameters))
 
 
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 64])
+@pytest.mark.parametrize("shape", ["up", "down", "saw", "level", "peaks"])
+def test_extremes_of_hard_shapes_are_exact(shape: str, rows: int) -> None:
+    """Long rises and falls, which leave nothing or everything to remember, give the very values of the definition."""
+    k = np.arange(500.0)
+    x = {"up": k, "down": -k, "saw": k % 11.0, "level": 0.0 * k, "peaks": np.where(k % rows == 0.0, -k, -1e9)}[shape]
+    for op in ("rolling_min", "rolling_max"):
+        np.testing.assert_array_equal(run(op, (rows,), [x]), JUDGES[op].definition(x, rows))
+
+
 @each_case
 def test_any_cut_into_blocks_gives_the_same_bits(op: str, parameters: tuple[float, ...]) -> None:
     """One by one, in odd pieces or as long as a block allows: the numbers do not change."""

@@ -31,6 +31,7 @@ from tercel.features.spec import (
     stoch_rsi,
     volatility,
 )
+from tercel.features.stream import FeatureStream
 from tests.features.judges import Column
 from tests.features.running import real_quotes, run
 from tests.twins import bits, twin
@@ -129,6 +130,17 @@ def test_a_program_equals_its_twin(mode: str) -> None:
     other = plain.Program(clock, nodes, program.outputs)
     assert other.hash == program.hash
     assert np.array_equal(bits(program.compute(base)), bits(other.compute(base)))
+
+
+def test_one_price_at_a_time_gives_the_bits_of_the_batch() -> None:
+    """A stream names and fills the columns of the batch, several outputs of a feature included."""
+    program = program_of(macd(3, 6, 4), donchian(7), ema(3, of=macd(3, 6, 4).part("hist")), atr(5), stoch_rsi(5, 4, 3), bollinger(5))
+    stream = FeatureStream(program)
+    base = np.full((8, 300), np.nan)
+    base[:4] = 100.0 + np.cumsum(np.random.default_rng(8).normal(0.0, 0.1, 300))
+    rows = np.array([stream.update(float(price)) for price in base[3]])
+    assert stream.names == tuple(program.names[register] for register in program.outputs)
+    assert np.array_equal(bits(rows.T), bits(program.compute(base)))
 
 
 def test_features_look_at_no_later_row() -> None:

@@ -129,7 +129,7 @@ def rsi_simple(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     inputs=("value",),
     parameters=("rows", "k_rows", "d_rows"),
     outputs=("k", "d"),
-    state_words=lambda p: 14 + 4 * int(p[1]) + int(p[2]),
+    state_words=lambda p: 14 + 2 * int(p[1]) + int(p[2]),
     memory_rows=lambda p: 30 * int(p[0]) + int(p[1]) + int(p[2]),
 )
 @kernel
@@ -146,8 +146,8 @@ def stoch_rsi(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     d_rows = int(P[p + 2])
     share = 1.0 / rows
     high = s + 8
-    low = high + GREATEST_WORDS + 2 * k_rows
-    ring = low + GREATEST_WORDS + 2 * k_rows
+    low = high + GREATEST_WORDS + k_rows
+    ring = low + GREATEST_WORDS + k_rows
     a = R[r]
     y = R[r + 1]
     y_mean = R[r + 2]
@@ -189,7 +189,7 @@ def stoch_rsi(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
             if strength == strength:
                 highest = greatest(S, high, k_rows, strength)
                 lowest = -greatest(S, low, k_rows, -strength)
-                if S[high + 2] >= P[p + 1]:
+                if S[high + 1] == 1.0:
                     span = highest - lowest
                     place = 0.0
                     if span > RSI_SPAN_MIN:

@@ -5,46 +5,41 @@ from __future__ import annotations
 from tercel.base.kernel import F, I, f64, i64, kernel
 from tercel.features.opcodes.table import NAN, opcode
 
-GREATEST_WORDS = 3  # words of the state of `greatest` before its two rings
+GREATEST_WORDS = 3  # words of the state of `greatest` before its ring
 
 
 @kernel
 def greatest(S: F, s: i64, rows: i64, x: f64) -> f64:
-    """The greatest of x and the `rows` - 1 values before it; `rows` steps at most, two in the mean. x is not NaN.
+    """The greatest of x and the `rows` - 1 values before it, x not being NaN; known once S[s + 1] is 1.
 
-    A ring holds, from the oldest, only the values that no later one reaches: a new value drops those it reaches, then stands last, and the
-    first is the greatest. State, 3 + 2 * rows words: place of the first, how many, values seen, the values, and when each leaves.
+    By blocks (van Herk; Gil and Werman): when the ring wraps, each value in it gives way to the greatest from it to the block's end, in
+    `rows` steps. From then on the window is the rest of that block, one look, and the new block, whose greatest is kept.
+    State, 3 + rows words: position, full, greatest of the new block, then the ring.
     """
-    first = int(S[s])
-    count = int(S[s + 1])
-    seen = S[s + 2]
-    value = s + GREATEST_WORDS
-    leaves = value + rows
-    if count > 0 and S[leaves + first] <= seen:
-        count -= 1
-        first += 1
-        if first == rows:
-            first = 0
-    last = first + count - 1
-    if last >= rows:
-        last -= rows
-    while count > 0 and S[value + last] <= x:
-        count -= 1
-        last -= 1
-        if last < 0:
-            last = rows - 1
-    last += 1
-    if last == rows:
-        last = 0
-    S[value + last] = x
-    S[leaves + last] = seen + float(rows)
-    S[s] = float(first)
-    S[s + 1] = float(count + 1)
-    S[s + 2] = seen + 1.0
-    return S[value + first]
+    ring = s + GREATEST_WORDS
+    j = int(S[s])
+    most = x
+    if j > 0 and S[s + 2] > x:
+        most = S[s + 2]
+    S[s + 2] = most
+    S[ring + j] = x
+    j += 1
+    if j < rows:
+        S[s] = float(j)
+        if S[ring + j] > most and S[s + 1] == 1.0:
+            most = S[ring + j]
+    else:
+        S[s] = 0.0
+        S[s + 1] = 1.0
+        top = x
+        for back in range(1, rows):
+            value = S[ring + rows - 1 - back]
+            top = value if value > top else top
+            S[ring + rows - 1 - back] = top
+    return most
 
 
-@opcode(16, 1, inputs=("value",), parameters=("rows",), state_words=lambda p: 3 + 2 * int(p[0]), memory_rows=lambda p: int(p[0]))
+@opcode(16, 1, inputs=("value",), parameters=("rows",), state_words=lambda p: 3 + int(p[0]), memory_rows=lambda p: int(p[0]))
 @kernel
 def rolling_min(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     """The smallest of the last `rows` values (TA-Lib's MIN). State: that of `greatest`, which keeps the values with their sign turned."""
@@ -56,12 +51,12 @@ def rolling_min(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
         out = NAN
         if x == x:
             least = -greatest(S, s, rows, -x)
-            if S[s + 2] >= P[p]:
+            if S[s + 1] == 1.0:
                 out = least
         X[y + k] = out if out == out else NAN
 
 
-@opcode(17, 1, inputs=("value",), parameters=("rows",), state_words=lambda p: 3 + 2 * int(p[0]), memory_rows=lambda p: int(p[0]))
+@opcode(17, 1, inputs=("value",), parameters=("rows",), state_words=lambda p: 3 + int(p[0]), memory_rows=lambda p: int(p[0]))
 @kernel
 def rolling_max(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     """The greatest of the last `rows` values (TA-Lib's MAX). State: that of `greatest`."""
@@ -73,7 +68,7 @@ def rolling_max(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
         out = NAN
         if x == x:
             most = greatest(S, s, rows, x)
-            if S[s + 2] >= P[p]:
+            if S[s + 1] == 1.0:
                 out = most
         X[y + k] = out if out == out else NAN
 
@@ -84,7 +79,7 @@ def rolling_max(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     inputs=("high", "low"),
     parameters=("rows",),
     outputs=("middle", "upper", "lower"),
-    state_words=lambda p: 6 + 4 * int(p[0]),
+    state_words=lambda p: 6 + 2 * int(p[0]),
     memory_rows=lambda p: int(p[0]),
 )
 @kernel
@@ -94,7 +89,7 @@ def donchian(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     State: that of `greatest` for the highs, then for the lows with their sign turned.
     """
     rows = int(P[p])
-    low_state = s + GREATEST_WORDS + 2 * rows
+    low_state = s + GREATEST_WORDS + rows
     a = R[r]
     b = R[r + 1]
     y = R[r + 2]
@@ -109,7 +104,7 @@ def donchian(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
         if high == high and low == low:
             most = greatest(S, s, rows, high)
             least = -greatest(S, low_state, rows, -low)
-            if S[s + 2] >= P[p]:
+            if S[s + 1] == 1.0:
                 upper = most
                 lower = least
                 middle = most * 0.5 + least * 0.5
