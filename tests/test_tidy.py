@@ -151,9 +151,7 @@ def test_every_opcode_has_its_judges() -> None:
 
 def opcodes() -> set[str]:
     """The names of all opcodes, read from the source."""
-    return {
-        name for source in sources("src") if source.path.endswith("features/opcodes.py") for _, name in rules.decorated(source, "opcode")
-    }
+    return {name for source in sources("src") if "/features/opcodes/" in source.path for _, name in rules.decorated(source, "opcode")}
 
 
 def judged_opcodes() -> set[str]:

@@ -21,7 +21,30 @@ if TYPE_CHECKING:
     from tercel.drivers.history import SimulatedHistory, history
     from tercel.drivers.session import Plan
     from tercel.execution.venue import VenueModel
-    from tercel.features.spec import FeatureSet, bars, difference, ema, mid, returns, rsi, sma, spread, volatility
+    from tercel.features.spec import (
+        FeatureSet,
+        atr,
+        bars,
+        bollinger,
+        difference,
+        donchian,
+        ema,
+        macd,
+        mid,
+        returns,
+        roc,
+        rolling_max,
+        rolling_min,
+        rsi,
+        rsi_simple,
+        sma,
+        spread,
+        stoch_rsi,
+        volatility,
+        volume_ratio,
+        wma,
+        zscore,
+    )
     from tercel.features.stream import FeatureStream
     from tercel.risk.limits import Limits
 
@@ -37,17 +60,29 @@ _MODULE_OF: Final = {
     "Strategy": "tercel.decision.strategy",
     "TercelError": "tercel.base.errors",
     "VenueModel": "tercel.execution.venue",
+    "atr": "tercel.features.spec",
     "backtest": "tercel.drivers.backtest",
     "bars": "tercel.features.spec",
+    "bollinger": "tercel.features.spec",
     "difference": "tercel.features.spec",
+    "donchian": "tercel.features.spec",
     "ema": "tercel.features.spec",
     "history": "tercel.drivers.history",
+    "macd": "tercel.features.spec",
     "mid": "tercel.features.spec",
     "returns": "tercel.features.spec",
+    "roc": "tercel.features.spec",
+    "rolling_max": "tercel.features.spec",
+    "rolling_min": "tercel.features.spec",
     "rsi": "tercel.features.spec",
+    "rsi_simple": "tercel.features.spec",
     "sma": "tercel.features.spec",
     "spread": "tercel.features.spec",
+    "stoch_rsi": "tercel.features.spec",
     "volatility": "tercel.features.spec",
+    "volume_ratio": "tercel.features.spec",
+    "wma": "tercel.features.spec",
+    "zscore": "tercel.features.spec",
 }
 
 __all__ = [
@@ -63,17 +98,29 @@ __all__ = [
     "TercelError",
     "VenueModel",
     "__version__",
+    "atr",
     "backtest",
     "bars",
+    "bollinger",
     "difference",
+    "donchian",
     "ema",
     "history",
+    "macd",
     "mid",
     "returns",
+    "roc",
+    "rolling_max",
+    "rolling_min",
     "rsi",
+    "rsi_simple",
     "sma",
     "spread",
+    "stoch_rsi",
     "volatility",
+    "volume_ratio",
+    "wma",
+    "zscore",
 ]
 
 

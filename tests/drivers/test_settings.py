@@ -56,6 +56,35 @@ def plan_of(folder: Path, text: str) -> Plan:
     return settings.load(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("sma_5", ("sma_5",)),
+        ("macd_12_26_9", ("macd_12_26_9", "macd_12_26_9_signal", "macd_12_26_9_hist")),
+        ("macd_12_26_9_hist", ("macd_12_26_9_hist",)),
+        ("bollinger_20_2.5_upper", ("bollinger_20_2.5_upper",)),
+        ("rolling_min_5", ("rolling_min_5",)),
+        ("stoch_rsi_14_5_3_d", ("stoch_rsi_14_5_3_d",)),
+        ("rsi_simple_14", ("rsi_simple_14",)),
+        ("volume_ratio_20", ("volume_ratio_20",)),
+        ("spread", ("spread",)),
+    ],
+)
+def test_a_feature_is_read_by_the_name_of_its_column(text: str, names: tuple[str, ...]) -> None:
+    """Opcode, numbers and, of several outputs, which: the text is the name again."""
+    assert settings.feature(text).names == names
+    assert settings.feature(text).name == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sma", "sma_5_6", "macd_12", "macd_12_26_9_line", "sma_5_value", "difference", "rolling_5", "ema_²", "_5"]
+)
+def test_a_text_that_names_no_feature_is_refused(text: str) -> None:
+    """A missing number, one too many, an unknown output or opcode."""
+    with pytest.raises(ConfigError, match="features: expected texts such as 'ema_20'"):
+        settings.feature(text)
+
+
 def test_every_setting_reaches_the_plan(tmp_path: Path) -> None:
     """A file that sets everything changes everything, and nothing is left at its default."""
     plan, default = plan_of(tmp_path, EVERYTHING), Plan()

@@ -18,11 +18,25 @@ from tests.features.running import inputs, run
 
 FILE = Path(__file__).resolve().parents[1] / "golden" / "opcodes.json"
 ROWS = 64
-PARAMETERS = {"sma": (5,), "ema": (5,), "rsi": (5,), "returns": (3,), "volatility": (5,)}
+PARAMETERS = {"sma": (5,), "ema": (5,), "rsi": (5,), "returns": (3,), "volatility": (5,)} | {
+    "wma": (5,),
+    "macd": (3, 6, 4),
+    "bollinger": (5, 2.5),
+    "zscore": (5,),
+    "roc": (3,),
+    "rsi_simple": (5,),
+    "stoch_rsi": (5, 4, 3),
+    "rolling_min": (5,),
+    "rolling_max": (5,),
+    "donchian": (5,),
+    "atr": (5,),
+    "volume_ratio": (5,),
+}
 SOURCE = (
     "Row k of 64: s = (1103515245 * s + 12345) mod 2**31, s = 1 before row 0; level = level + s // 65536 mod 41 - 20, level = 0 before; "
     "bid = (138000 + level) / 100000, ask = (138000 + level + 3 + s // 65536 mod 97) / 100000. Rows 20 and 21 and, of the ask only, row 33 "
-    "are NaN; rows 40 to 47 repeat row 39. One input: bid * 0.5 + ask * 0.5; two: bid, ask."
+    "are NaN; rows 40 to 47 repeat row 39. Inputs by name: bid and low are the bid, ask and high the ask, "
+    "any other bid * 0.5 + ask * 0.5. Of several outputs each is a list."
 )
 
 
@@ -39,9 +53,11 @@ def quotes() -> tuple[Column, Column]:
     return bid, ask
 
 
-def vector(op: str, mode: str = "compiled") -> list[str]:
-    """What an opcode makes of the golden input, as hexadecimal floats."""
-    return [float(value).hex() for value in run(op, PARAMETERS.get(op, ()), inputs(op, *quotes()), mode=mode)]
+def vector(op: str, mode: str = "compiled") -> list[Any]:
+    """What an opcode makes of the golden input, as hexadecimal floats; a list for each output where there are several."""
+    made = run(op, PARAMETERS.get(op, ()), inputs(op, *quotes()), mode=mode)
+    outputs = [[float(value).hex() for value in column] for column in np.atleast_2d(made)]
+    return outputs if len(outputs) > 1 else outputs[0]
 
 
 def stored() -> dict[str, Any]:
@@ -60,8 +76,14 @@ def write() -> str:
         if before["output"] != after["output"] and after["version"] <= before["version"]:
             return f"{op}: expected a version above {before['version']} with a new vector; raise it in @opcode(...)"
     FILE.parent.mkdir(exist_ok=True)
-    FILE.write_text(json.dumps({"source": SOURCE, "licence": "Apache-2.0", "opcodes": made}, indent=1) + "\n")
+    FILE.write_text(text(made))
     return ""
+
+
+def text(made: dict[str, Any]) -> str:
+    """The file as JSON, an opcode a line."""
+    lines = ",\n".join(f"  {json.dumps(op)}: {json.dumps(one)}" for op, one in made.items())
+    return f'{{\n "source": {json.dumps(SOURCE)},\n "licence": "Apache-2.0",\n "opcodes": {{\n{lines}\n }}\n}}\n'
 
 
 if __name__ == "__main__":

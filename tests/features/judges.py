@@ -7,7 +7,7 @@ This file imports nothing of the package, so that the tidy test can read it at n
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,26 +17,27 @@ ONE, TWO = ("close",), ("bid", "ask")
 
 
 class Judge(NamedTuple):
-    """How an opcode is judged: the columns it reads, its parameters, its definition, and its name in TA-Lib where it has one."""
+    """How an opcode is judged: the columns it reads, its parameters and its definition, which gives its outputs one below the other."""
 
     columns: tuple[str, ...]
-    parameters: tuple[tuple[int, ...], ...]
+    parameters: tuple[tuple[float, ...], ...]
     definition: Callable[..., Column]
-    talib: str = ""
 
     @property
-    def usual(self) -> tuple[int, ...]:
+    def usual(self) -> tuple[float, ...]:
         """Parameters such as people use: neither the shortest nor the longest."""
         return self.parameters[len(self.parameters) // 2]
 
 
 def over_known(definition: Callable[..., Column]) -> Callable[..., Column]:
-    """The definition applied to the rows whose value is known; NaN at the others, as if they were not there."""
+    """The definition applied to the rows whose values are known; NaN at the others, as if they were not there."""
 
-    def judge(x: Column, rows: int) -> Column:
-        known = ~np.isnan(x)
-        out = np.full(len(x), np.nan)
-        out[known] = definition(x[known], rows)
+    def judge(*arguments: Any) -> Column:
+        columns = [argument for argument in arguments if isinstance(argument, np.ndarray)]
+        known = ~np.isnan(np.stack(columns)).any(axis=0)
+        found = definition(*(column[known] for column in columns), *arguments[len(columns) :])
+        out = np.full((*found.shape[:-1], len(known)), np.nan)
+        out[..., known] = found
         return out
 
     return judge
@@ -105,13 +106,129 @@ def volatility(x: Column, rows: int) -> Column:
     return out
 
 
+@over_known
+def wma(x: Column, rows: int) -> Column:
+    """Weighted mean of the last `rows` values, with weights 1, 2, .. rows."""
+    weights = np.arange(1.0, rows + 1.0)
+    return windows(x, rows, lambda view: view @ weights / weights.sum())
+
+
+@over_known
+def macd(x: Column, fast: int, slow: int, signal: int) -> Column:
+    """Two exponential averages, begun on the means of the last `fast` and `slow` of the first `slow` values, and that of their gap."""
+    out = np.full((3, len(x)), np.nan)
+    line = smoothed(x, slow, 2.0 / (slow + 1.0))
+    line[slow - fast :] = smoothed(x[slow - fast :], fast, 2.0 / (fast + 1.0)) - line[slow - fast :]
+    out[1, slow - 1 :] = smoothed(line[slow - 1 :], signal, 2.0 / (signal + 1.0))
+    out[0] = np.where(np.isnan(out[1]), np.nan, line)
+    out[2] = out[0] - out[1]
+    return out
+
+
+@over_known
+def bollinger(x: Column, rows: int, deviations: float) -> Column:
+    """Mean of the last `rows` values, and that mean plus and minus some population standard deviations."""
+    middle, width = windows(x, rows, lambda view: view.mean(axis=1)), windows(x, rows, lambda view: view.std(axis=1))
+    return np.stack([middle, middle + deviations * width, middle - deviations * width])
+
+
+@over_known
+def zscore(x: Column, rows: int) -> Column:
+    """Distance of the last value from the mean of the window in population standard deviations; 0 for less than 1e-12 of it."""
+
+    def score(view: Column) -> Column:
+        still = view.std(axis=1) <= 1e-12 * np.abs(view[:, -1])
+        return np.where(still, 0.0, (view[:, -1] - view.mean(axis=1)) / np.where(still, 1.0, view.std(axis=1)))
+
+    return windows(x, rows, score)
+
+
+@over_known
+def rsi_simple(x: Column, rows: int) -> Column:
+    """100 - 100 / (1 + sum of gains / sum of losses) over the last `rows` changes; 50 for a market that has not moved."""
+    out = np.full(len(x), np.nan)
+    change = np.diff(x)
+    gain = windows(np.maximum(change, 0.0), rows, lambda view: view.sum(axis=1))
+    loss = windows(np.maximum(-change, 0.0), rows, lambda view: view.sum(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out[1:] = np.where((gain == 0.0) & (loss == 0.0), 50.0, 100.0 - 100.0 / (1.0 + gain / loss))
+    return out
+
+
+@over_known
+def stoch_rsi(x: Column, rows: int, k_rows: int, d_rows: int) -> Column:
+    """Place of the relative strength index in its last range and the mean of the last places; 0 for a range of less than 1e-9."""
+    strength = rsi(x, rows)
+
+    def place(view: Column) -> Column:
+        low, high = view.min(axis=1), view.max(axis=1)
+        still = high - low < 1e-9
+        return np.where(still, 0.0, 100.0 * (view[:, -1] - low) / np.where(still, 1.0, high - low))
+
+    k = windows(strength[rows:], k_rows, place)
+    d = windows(k[k_rows - 1 :], d_rows, lambda view: view.mean(axis=1))
+    out = np.full((2, len(x)), np.nan)
+    out[1, rows + k_rows - 1 :] = d
+    out[0, rows:] = np.where(np.isnan(out[1, rows:]), np.nan, k)
+    return out
+
+
+@over_known
+def rolling_min(x: Column, rows: int) -> Column:
+    """Smallest of the last `rows` values."""
+    return windows(x, rows, lambda view: view.min(axis=1))
+
+
+@over_known
+def rolling_max(x: Column, rows: int) -> Column:
+    """Greatest of the last `rows` values."""
+    return windows(x, rows, lambda view: view.max(axis=1))
+
+
+@over_known
+def donchian(high: Column, low: Column, rows: int) -> Column:
+    """Greatest high and smallest low of the last `rows` bars, and half their sum."""
+    upper, lower = windows(high, rows, lambda view: view.max(axis=1)), windows(low, rows, lambda view: view.min(axis=1))
+    return np.stack([(upper + lower) / 2.0, upper, lower])
+
+
+@over_known
+def atr(high: Column, low: Column, close: Column, rows: int) -> Column:
+    """True ranges smoothed with alpha = 1 / rows."""
+    out = np.full(len(high), np.nan)
+    ranges = np.stack([high[1:] - low[1:], np.abs(high[1:] - close[:-1]), np.abs(low[1:] - close[:-1])]).max(axis=0)
+    out[1:] = smoothed(ranges, rows, 1.0 / rows)
+    return out
+
+
+@over_known
+def volume_ratio(x: Column, rows: int) -> Column:
+    """Value over the mean of the last `rows` values, where that is positive."""
+    mean = windows(x, rows, lambda view: view.mean(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(mean > 0.0, x / mean, np.nan)
+
+
+ROWS = ((1,), (2,), (20,), (1500,))
 JUDGES = {
-    "sma": Judge(ONE, ((1,), (2,), (20,), (1500,)), sma, "SMA"),
-    "ema": Judge(ONE, ((1,), (2,), (20,), (1500,)), ema, "EMA"),
-    "rsi": Judge(ONE, ((1,), (2,), (14,), (1500,)), rsi, "RSI"),
+    "sma": Judge(ONE, ROWS, sma),
+    "ema": Judge(ONE, ROWS, ema),
+    "rsi": Judge(ONE, ((1,), (2,), (14,), (1500,)), rsi),
     "spread": Judge(TWO, ((),), lambda bid, ask: ask - bid),
     "mid": Judge(TWO, ((),), lambda bid, ask: bid + (ask - bid) / 2.0),
-    "returns": Judge(ONE, ((1,), (2,), (20,), (1500,)), returns, "ROCP"),
+    "returns": Judge(ONE, ROWS, returns),
     "volatility": Judge(ONE, ((2,), (3,), (20,), (1500,)), volatility),
     "difference": Judge(TWO, ((),), lambda left, right: left - right),
+    "wma": Judge(ONE, ROWS, wma),
+    "macd": Judge(ONE, ((1, 2, 1), (3, 10, 4), (12, 26, 9), (300, 700, 500)), macd),
+    "bollinger": Judge(ONE, ((2, 1.0), (3, 2.0), (20, 2.0), (1500, 2.5)), bollinger),
+    "zscore": Judge(ONE, ((3,), (4,), (20,), (1500,)), zscore),
+    "roc": Judge(ONE, ROWS, lambda x, rows: 100.0 * returns(x, rows)),
+    "rsi_simple": Judge(ONE, ((1,), (2,), (14,), (1500,)), rsi_simple),
+    "stoch_rsi": Judge(ONE, ((1, 1, 1), (2, 2, 2), (14, 5, 3), (400, 300, 200)), stoch_rsi),
+    "rolling_min": Judge(ONE, ROWS, rolling_min),
+    "rolling_max": Judge(ONE, ROWS, rolling_max),
+    "donchian": Judge(("high", "low"), ROWS, donchian),
+    "atr": Judge(("high", "low", "close"), ((1,), (2,), (14,), (1500,)), atr),
+    "volume_ratio": Judge(("volume",), ROWS, volume_ratio),
 }

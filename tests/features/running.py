@@ -27,32 +27,32 @@ IDS = ["_".join([op, *map(str, parameters)]) for op, parameters in CASES]
 def run(
     op: str, parameters: Sequence[float], columns: Sequence[Column], *, cuts: Sequence[int] = (), mode: str = "compiled", words: int = -1
 ) -> Column:
-    """The outputs of one opcode from its start, called as a program calls it; `columns` are its inputs. Blocks end at `cuts`.
+    """The output of one opcode from its start, called as a program calls it; `columns` are its inputs. Blocks end at `cuts`.
 
-    The state has as many `words` as the opcode declares, unless said otherwise. Memory beside the state, the parameters and the output
-    column must come back as it was.
+    Of an opcode with several outputs, float64[outputs, rows]. The state has as many `words` as the opcode declares, unless said otherwise.
+    Memory beside the state, the parameters and the output columns must come back as it was.
     """
     kernel, opcode = twin(mode).kernel, twin(mode).opcodes.OPCODES[op]
     parameters = [float(value) for value in parameters]
-    rows, inputs_count = len(columns[0]), len(columns)
+    rows, read, made = len(columns[0]), len(columns), len(opcode.outputs)
     places = sorted({0, rows, *(cut for cut in cuts if cut < rows)} | set(range(0, rows, BLOCK_MAX)))
     length = max(last - first for first, last in pairwise(places))
     words = opcode.state_words(parameters) if words < 0 else words
-    S, P, X = np.full(GUARD + words, GUARDED), np.array([GUARDED, *parameters]), np.full((inputs_count + 2, length), GUARDED)
+    S, P, X = np.full(GUARD + words, GUARDED), np.array([GUARDED, *parameters]), np.full((read + made + 1, length), GUARDED)
     S[GUARD:] = 0.0
     if mode != "checked":
         S = np.append(S, np.full(GUARD, GUARDED))
-    R = np.array([-1, *range(0, (inputs_count + 1) * length, length)])
-    out = np.empty(rows)
+    R = np.array([-1, *range(0, (read + made) * length, length)])
+    out = np.empty((made, rows))
     for first, last in pairwise(places):
         for place, column in enumerate(columns):
             X[place, : last - first] = column[first:last]
         call(kernel, opcode, S, P, X.reshape(-1), R, last - first)
-        out[first:last] = X[inputs_count, : last - first]
+        out[:, first:last] = X[read : read + made, : last - first]
     beside = np.concatenate([S[:GUARD], S[GUARD + words :], P[:1], X[-1]])
     assert set(beside) == {GUARDED}, f"{op} wrote beside its memory"
     assert P[1:].tolist() == parameters
-    return out
+    return out if made > 1 else out[0]
 
 
 def call(kernel: Any, opcode: Any, S: Column, P: Column, X: Column, R: npt.NDArray[np.int64], rows: int) -> None:
@@ -66,8 +66,9 @@ def call(kernel: Any, opcode: Any, S: Column, P: Column, X: Column, R: npt.NDArr
 
 
 def inputs(op: str, bid: Column, ask: Column) -> list[Column]:
-    """What an opcode reads of a quote: its middle, or both sides."""
-    return [bid, ask] if len(JUDGES[op].columns) == 2 else [bid * 0.5 + ask * 0.5]
+    """What an opcode reads of a quote, which stands for a bar: high is the ask, low the bid, close and volume the middle."""
+    place = {"bid": bid, "ask": ask, "low": bid, "high": ask}
+    return [place.get(column, bid * 0.5 + ask * 0.5) for column in JUDGES[op].columns]
 
 
 @cache

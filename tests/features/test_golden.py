@@ -11,6 +11,8 @@ from tercel.features.opcodes import OPCODES
 from tests.features import golden
 from tests.features.judges import JUDGES
 
+FEW_VALUES = {"rolling_min", "rolling_max", "donchian"}  # an extreme stays for some rows
+
 
 @pytest.mark.parametrize("mode", ["compiled", "python"])
 @pytest.mark.parametrize("op", JUDGES)
@@ -25,9 +27,10 @@ def test_an_opcode_gives_its_golden_vector(op: str, mode: str) -> None:
 @pytest.mark.parametrize("op", JUDGES)
 def test_a_golden_vector_says_something(op: str) -> None:
     """Each vector has numbers that differ and, where the input is unknown, NaN."""
-    output = golden.stored()[op]["output"]
-    assert len(set(output)) > 20
-    assert output[20] == output[21] == output[33] == "nan"
+    stored = golden.stored()[op]["output"]
+    for output in stored if isinstance(stored[0], list) else [stored]:
+        assert len(set(output)) > (12 if op in FEW_VALUES else 20)
+        assert output[20] == output[21] == output[33] == "nan"
 
 
 def test_a_vector_changes_only_with_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

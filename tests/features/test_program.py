@@ -13,12 +13,31 @@ from hypothesis import strategies as st
 
 from tercel.features.opcodes import OPCODES, Opcode
 from tercel.features.program import BASE_COLUMNS, Clock, Program
-from tercel.features.spec import Feature, FeatureSet, bars, difference, ema, mid, returns, rsi, sma, spread, volatility
+from tercel.features.spec import (
+    Feature,
+    FeatureSet,
+    atr,
+    bars,
+    bollinger,
+    difference,
+    donchian,
+    ema,
+    macd,
+    mid,
+    returns,
+    rsi,
+    sma,
+    spread,
+    stoch_rsi,
+    volatility,
+)
+from tercel.features.stream import FeatureStream
 from tests.features.judges import Column
 from tests.features.running import real_quotes, run
 from tests.twins import bits, twin
 
 FEATURES = [ema(20), sma(5), rsi(14), volatility(20), returns(3), spread(), mid(), difference("close", "open"), ema(3, of=rsi(5))]
+FEATURES += [macd(3, 6, 4), sma(3, of=macd(3, 6, 4).part("hist")), donchian(7).part("lower"), atr(5), stoch_rsi(5, 4, 3), bollinger(5)]
 
 
 def program_of(*features: Feature, every: str = "1m", price: str = "mid") -> Program:
@@ -95,9 +114,10 @@ def test_a_program_computes_what_its_opcodes_compute() -> None:
     whole = Program(program.clock, program.nodes, tuple(range(len(BASE_COLUMNS), program.registers)))
     base = table(2_500)
     registers = [*base, *whole.compute(base)]
-    for place, node in enumerate(program.nodes):
+    for first, node in zip(program.firsts, program.nodes, strict=True):
         expected = run(node.op, node.parameters, [registers[source] for source in node.sources], cuts=(1, 700))
-        assert np.array_equal(bits(registers[len(BASE_COLUMNS) + place]), bits(expected)), node.name
+        written = np.stack(registers[first : first + len(node.labels)])
+        assert np.array_equal(bits(written), bits(np.atleast_2d(expected))), node.name
 
 
 @pytest.mark.parametrize("mode", ["python", "checked"])
@@ -110,6 +130,17 @@ def test_a_program_equals_its_twin(mode: str) -> None:
     other = plain.Program(clock, nodes, program.outputs)
     assert other.hash == program.hash
     assert np.array_equal(bits(program.compute(base)), bits(other.compute(base)))
+
+
+def test_one_price_at_a_time_gives_the_bits_of_the_batch() -> None:
+    """A stream names and fills the columns of the batch, several outputs of a feature included."""
+    program = program_of(macd(3, 6, 4), donchian(7), ema(3, of=macd(3, 6, 4).part("hist")), atr(5), stoch_rsi(5, 4, 3), bollinger(5))
+    stream = FeatureStream(program)
+    base = np.full((8, 300), np.nan)
+    base[:4] = 100.0 + np.cumsum(np.random.default_rng(8).normal(0.0, 0.1, 300))
+    rows = np.array([stream.update(float(price)) for price in base[3]])
+    assert stream.names == tuple(program.names[register] for register in program.outputs)
+    assert np.array_equal(bits(rows.T), bits(program.compute(base)))
 
 
 def test_features_look_at_no_later_row() -> None:
@@ -138,6 +169,26 @@ def test_registers_are_found_by_name() -> None:
     assert [program.register(name) for name in ("open", "close", "ema_20", "rsi_14")] == [0, 3, 8, 9]
     with pytest.raises(KeyError, match=r"no register 'macd'; there are open, .*, ema_20, rsi_14"):
         program.register("macd")
+
+
+def test_a_feature_of_several_outputs_has_a_register_for_each() -> None:
+    """The first output has the feature's name; the features after it, and those that read one of its outputs, find their registers."""
+    program = program_of(macd(3, 6, 4), sma(2, of=macd(3, 6, 4).part("hist")), ema(2, of=macd(3, 6, 4)))
+    assert program.names[8:] == ("macd_3_6_4", "macd_3_6_4_signal", "macd_3_6_4_hist", "sma_2_macd_3_6_4_hist", "ema_2_macd_3_6_4")
+    assert (program.firsts, program.outputs) == ((8, 11, 12), (8, 9, 10, 11, 12))
+    assert [node.sources for node in program.nodes] == [(3,), (10,), (8,)]
+    assert program.memory_rows == 9 * (6 + 4) + 18
+    found = program.compute(table(300))
+    assert np.array_equal(bits(found[3]), bits(run("sma", (2,), [found[2]])))
+
+
+def test_a_part_is_the_column_of_its_whole() -> None:
+    """One output asked for alone is one column, with the same bits, and the whole is computed once."""
+    program = program_of(donchian(7).part("lower"), donchian(7).part("middle"))
+    assert [program.names[register] for register in program.outputs] == ["donchian_7_lower", "donchian_7"]
+    assert len(program.nodes) == 1
+    whole = program_of(donchian(7)).compute(table(300))
+    assert np.array_equal(bits(program.compute(table(300))), bits(whole[[2, 0]]))
 
 
 def test_a_program_of_nothing_is_a_program() -> None:

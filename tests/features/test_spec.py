@@ -13,12 +13,33 @@ import tercel.features.spec as spec
 from tercel.base.errors import ConfigError
 from tercel.features.opcodes import OPCODES
 from tercel.features.program import BASE_COLUMNS
-from tercel.features.spec import MEMORY_ROWS_MAX, FeatureSet, bars, difference, ema, mid, returns, rsi, sma, spread, volatility
+from tercel.features.spec import (
+    MEMORY_ROWS_MAX,
+    FeatureSet,
+    atr,
+    bars,
+    bollinger,
+    difference,
+    donchian,
+    ema,
+    macd,
+    mid,
+    returns,
+    rolling_max,
+    rolling_min,
+    rsi,
+    sma,
+    spread,
+    stoch_rsi,
+    volatility,
+    volume_ratio,
+    zscore,
+)
 
 
 def test_every_opcode_can_be_written() -> None:
     """Each opcode has a function of its own name, whose feature names that opcode and has its parameters."""
-    arguments: dict[str, tuple[Any, ...]] = {"spread": (), "mid": (), "difference": ("close", "open")}
+    arguments: dict[str, tuple[Any, ...]] = {"spread": (), "mid": (), "difference": ("close", "open"), "macd": (), "stoch_rsi": ()}
     for op, opcode in OPCODES.items():
         feature = getattr(spec, op)(*arguments.get(op, (5,)))
         assert feature.op == op
@@ -42,6 +63,18 @@ def test_every_opcode_can_be_written() -> None:
         (difference("close", "bid"), "difference_close_bid"),
         (difference("bid", "close"), "difference_bid_close"),
         (sma(3, name="fast"), "fast"),
+        (macd(), "macd_12_26_9"),
+        (macd(name="m").part("hist"), "m_hist"),
+        (macd().part("line"), "macd_12_26_9"),
+        (ema(5, of=macd().part("signal")), "ema_5_macd_12_26_9_signal"),
+        (bollinger(), "bollinger_20_2"),
+        (bollinger(10, 1.5, of="high"), "bollinger_10_1.5_high"),
+        (stoch_rsi(), "stoch_rsi_14_5_3"),
+        (rolling_min(5), "rolling_min_5"),
+        (rolling_max(5, of="close"), "rolling_max_5_close"),
+        (donchian(20), "donchian_20"),
+        (atr(), "atr_14"),
+        (volume_ratio(20), "volume_ratio_20"),
     ],
 )
 def test_a_feature_has_a_name_that_tells_it_apart(feature: spec.Feature, name: str) -> None:
@@ -96,6 +129,16 @@ def test_a_clause_that_says_nothing_is_refused(text: str) -> None:
         (lambda: rsi(2.5), "rsi: expected a whole number of rows from 1 to 1,000,000, found 2.5"),  # type: ignore[arg-type]
         (lambda: returns(float("nan")), "returns: expected a whole number of rows"),  # type: ignore[arg-type]
         (lambda: volatility(1), "volatility: expected at least 2 rows, found 1"),
+        (lambda: zscore(2), "zscore: expected at least 3 rows, found 2"),
+        (lambda: bollinger(1), "bollinger: expected at least 2 rows, found 1"),
+        (lambda: bollinger(20, 0.0), "bollinger: expected a positive number, found 0.0"),
+        (lambda: bollinger(20, float("nan")), "bollinger: expected a positive number, found nan"),
+        (lambda: macd(26, 12), "macd: expected fast_rows < slow_rows, found 26 and 12"),
+        (lambda: macd(name="m").part("line").part("d"), "m: expected an output among line, signal, hist, found 'd'"),
+        (
+            lambda: FeatureSet(bars("1m"), [macd(), ema(5, name="macd_12_26_9_signal")]).compile(),
+            "features: two different features are called 'macd_12_26_9_signal'; give one of them a name of its own",
+        ),
         (lambda: sma(5, of="last"), f"sma: expected a feature or one of the columns {', '.join(BASE_COLUMNS)}, found 'last'"),
         (lambda: sma(5, name="close"), "sma: 'close' is a column of every bar; give the feature another name"),
         (
@@ -118,6 +161,7 @@ def test_a_set_takes_what_it_lacks() -> None:
     assert features.names == ("ema_5", "rsi_14")
     assert more.names == ("ema_5", "rsi_14", "ema_20")
     assert more.clock == features.clock
+    assert more.with_features([macd(3, 6, 4).part("line")]).with_features([macd(3, 6, 4)]).names[3:5] == ("macd_3_6_4", "macd_3_6_4")
 
 
 def test_what_two_features_share_is_computed_once() -> None:

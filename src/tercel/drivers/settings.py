@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import hashlib
 import importlib
+import re
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -22,12 +23,15 @@ from tercel.decision.strategy import Strategy
 from tercel.drivers.session import Plan
 from tercel.execution.venue import VenueModel
 from tercel.features import spec
+from tercel.features.opcodes import OPCODES
 from tercel.risk.limits import Limits
 
 FILE_NAME: Final = "tercel.toml"
 _SECTIONS: Final[dict[str, type[Any]]] = {"rule": EmaCross, "risk": Limits, "venue": VenueModel}
 _BARS: Final = ("every", "price", "grace", "feed_latency")
 _DURATIONS: Final = ("grace", "feed_latency", "quote_age_max", "latency")
+_MAKERS: Final = tuple(op for op in OPCODES if op != "difference")  # those that numbers alone describe
+_FEATURE_TEXT: Final = re.compile(r"(?P<op>[a-z_]+?)(?P<numbers>(?:_[0-9]+(?:\.[0-9]+)?)*)(?:_(?P<output>[a-z]+))?")
 _TOP: Final = ("bars", "features", "strategy", *_SECTIONS)
 
 
@@ -73,16 +77,15 @@ def parse(table: Mapping[str, Any], where: str, strategy: str | None = None) -> 
 
 
 def feature(text: str, where: str = "features") -> spec.Feature:
-    """The feature of a short text such as "ema_20", "rsi_14", "spread". Raises `ConfigError`."""
-    makers = {"sma": spec.sma, "ema": spec.ema, "rsi": spec.rsi, "returns": spec.returns, "volatility": spec.volatility}
-    name, _, rows = text.partition("_")
-    if name in makers and rows.isdigit():
-        return makers[name](int(rows))
-    if text in ("spread", "mid"):
-        return spec.spread() if text == "spread" else spec.mid()
-    raise ConfigError(
-        f"{where}: features: expected texts such as 'ema_20', 'rsi_14', 'spread' ({', '.join(makers)}, spread, mid), found {text!r}"
-    )
+    """The feature of a short text: "ema_20", "macd_12_26_9", one output as "macd_12_26_9_signal", "spread". Raises `ConfigError`."""
+    found = _FEATURE_TEXT.fullmatch(text)
+    if found and found["op"] in _MAKERS:
+        numbers = [float(number) if "." in number else int(number) for number in found["numbers"].split("_")[1:]]
+        known = OPCODES[found["op"]]
+        if len(numbers) == len(known.parameters) and (found["output"] is None or found["output"] in known.outputs[1:]):
+            made: spec.Feature = getattr(spec, found["op"])(*numbers)
+            return made.part(found["output"]) if found["output"] else made
+    raise ConfigError(f"{where}: features: expected texts such as 'ema_20', 'rsi_14', 'spread' ({', '.join(_MAKERS)}), found {text!r}")
 
 
 def load_strategy(target: str, where: str = "strategy") -> Strategy:

@@ -1,13 +1,14 @@
 """The program: what a feature set compiles to. A table of opcodes over registers, with a hash over its meaning.
 
-A register is a column of the block: first the eight base columns of a bar, then one per node. `run_block` executes the table over a block
-of rows of one instrument, opcode by opcode, each called by address.
+A register is a column of the block: first the eight base columns of a bar, then one per output of each node. `run_block` executes the table
+over a block of rows of one instrument, opcode by opcode, each called by address.
 """
 
 from __future__ import annotations
 
 import hashlib
 from functools import cached_property
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -43,12 +44,22 @@ class Clock(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """One opcode with its parameters and the registers it reads; it writes the register of its own place."""
+    """One opcode with its parameters and the registers it reads; it writes one register per output, in the order of the nodes."""
 
     op: str
     parameters: tuple[float, ...]
     sources: tuple[int, ...]
     name: str
+
+    @property
+    def opcode(self) -> Opcode:
+        """The entry of the opcode table."""
+        return OPCODES[self.op]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names of the registers it writes."""
+        return self.opcode.labels(self.name)
 
 
 @kernel
@@ -70,13 +81,18 @@ class Program:
 
     @property
     def registers(self) -> int:
-        """Columns of a row: base columns and one per node."""
-        return BASE_COUNT + len(self.nodes)
+        """Columns of a row: base columns and one per output of each node."""
+        return BASE_COUNT + sum(len(node.opcode.outputs) for node in self.nodes)
+
+    @cached_property
+    def firsts(self) -> tuple[int, ...]:
+        """The register of the first output of each node."""
+        return tuple(accumulate((len(node.opcode.outputs) for node in self.nodes[:-1]), initial=BASE_COUNT))[: len(self.nodes)]
 
     @property
     def names(self) -> tuple[str, ...]:
         """Name of every register."""
-        return (*BASE_COLUMNS, *(node.name for node in self.nodes))
+        return (*BASE_COLUMNS, *(label for node in self.nodes for label in node.labels))
 
     def register(self, name: str) -> int:
         """The register called `name`. Raises KeyError."""
@@ -85,26 +101,23 @@ class Program:
     @cached_property
     def hash(self) -> str:
         """SHA-256 over the meaning, 64 hex digits; equal programs give equal numbers on equal rows."""
-        table = [[node.op, OPCODES[node.op].version, list(node.parameters), list(node.sources)] for node in self.nodes]
+        table = [[node.op, node.opcode.version, list(node.parameters), list(node.sources)] for node in self.nodes]
         meaning = [self.clock.kind, self.clock.amount, self.clock.price, table, list(self.outputs), self.anchor]
         return hashlib.sha256(msgspec.json.encode(meaning)).hexdigest()
 
     @cached_property
     def state_words(self) -> int:
         """8-byte words of opcode state for one instrument."""
-        return sum(self._op(node).state_words(node.parameters) for node in self.nodes)
+        return sum(node.opcode.state_words(node.parameters) for node in self.nodes)
 
     @cached_property
     def memory_rows(self) -> int:
         """Declared memory: after this many rows an unknown past no longer matters to any feature."""
         memory = [0] * BASE_COUNT
         for node in self.nodes:
-            memory.append(self._op(node).memory_rows(node.parameters) + max(memory[source] for source in node.sources))
+            needed = node.opcode.memory_rows(node.parameters) + max(memory[source] for source in node.sources)
+            memory += [needed] * len(node.opcode.outputs)
         return max(memory)
-
-    @staticmethod
-    def _op(node: Node) -> Opcode:
-        return OPCODES[node.op]
 
     @cached_property
     def tables(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
@@ -113,11 +126,12 @@ class Program:
         parameters = [self.clock.amount]
         columns: list[int] = []
         state = 0
-        for place, node in enumerate(self.nodes):
-            table += [self._op(node).entry.address, state, len(parameters), len(columns)]
-            columns += [source * BLOCK_ROWS for source in node.sources] + [(BASE_COUNT + place) * BLOCK_ROWS]
+        for first, node in zip(self.firsts, self.nodes, strict=True):
+            table += [node.opcode.entry.address, state, len(parameters), len(columns)]
+            written = range(first, first + len(node.opcode.outputs))
+            columns += [register * BLOCK_ROWS for register in (*node.sources, *written)]
             parameters += node.parameters
-            state += self._op(node).state_words(node.parameters)
+            state += node.opcode.state_words(node.parameters)
         return np.array(table, np.int64), np.array(parameters, np.float64), np.array(columns or [0], np.int64)
 
     def compute(self, base: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +12,7 @@ import numpy as np
 
 from tercel.base.errors import ConfigError
 from tercel.base.time import format_duration, parse_duration
+from tercel.features.opcodes import OPCODES
 from tercel.features.program import BASE_COLUMNS, CLOCK_NAMES, PRICES, Clock, Node, Program
 
 MEMORY_ROWS_MAX: Final = 1_000_000
@@ -51,27 +53,62 @@ def bars(every: str, price: str = "mid") -> Bars:
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """One opcode applied to columns or to other features."""
+    """One opcode applied to columns or to other features.
+
+    A feature of several outputs puts out all of them, the first under its own name; read by another feature it is its first output.
+    `part` is a feature that is one of its outputs: `macd().part("signal")`.
+    """
 
     op: str
     parameters: tuple[float, ...]
     of: tuple[str | Feature, ...]
     name: str
+    output: str = ""  # of a part: which output it is
+    whole: str = ""  # of a part: the name of the feature it is a part of
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the columns it puts out."""
+        return (self.name,) if self.output else OPCODES[self.op].labels(self.name)
+
+    def part(self, output: str) -> Feature:
+        """One output as a feature of its own, called as the column is. Raises `ConfigError` when there is no such output."""
+        outputs, whole = OPCODES[self.op].outputs, self.whole or self.name
+        if output not in outputs:
+            raise ConfigError(f"{whole}: expected an output among {', '.join(outputs)}, found {output!r}")
+        name = OPCODES[self.op].labels(whole)[outputs.index(output)]
+        return Feature(self.op, self.parameters, self.of, name, output, whole)
 
 
-def _feature(op: str, parameters: Sequence[float], of: Sequence[str | Feature], name: str | None) -> Feature:
-    for value in parameters:
+def _feature(
+    op: str,
+    rows: Sequence[float],
+    of: Sequence[str | Feature],
+    name: str | None,
+    *,
+    usual: tuple[str, ...] = ("close",),
+    factors: Sequence[float] = (),
+) -> Feature:
+    for value in rows:
         if not 1 <= value <= MEMORY_ROWS_MAX or value != int(value):
             raise ConfigError(f"{op}: expected a whole number of rows from 1 to {MEMORY_ROWS_MAX:,}, found {value!r}")
     for source in of:
         if isinstance(source, str) and source not in BASE_COLUMNS:
             raise ConfigError(f"{op}: expected a feature or one of the columns {', '.join(BASE_COLUMNS)}, found {source!r}")
+    for value in factors:
+        if not (math.isfinite(value) and value > 0.0):
+            raise ConfigError(f"{op}: expected a positive number, found {value!r}")
     if name in BASE_COLUMNS:
         raise ConfigError(f"{op}: {name!r} is a column of every bar; give the feature another name")
-    parts = [op, *(f"{int(value)}" for value in parameters)]
-    if tuple(of) != (("close",) if len(of) == 1 else ("bid", "ask")):
+    parts = [op, *(f"{int(value)}" for value in rows), *(np.format_float_positional(value, trim="-") for value in factors)]
+    if tuple(of) != usual:
         parts += [source if isinstance(source, str) else source.name for source in of]
-    return Feature(op, tuple(float(value) for value in parameters), tuple(of), name or "_".join(parts))
+    return Feature(op, tuple(float(value) for value in (*rows, *factors)), tuple(of), name or "_".join(parts))
+
+
+def _at_least(op: str, rows: float, least: int) -> None:
+    if rows < least:
+        raise ConfigError(f"{op}: expected at least {least} rows, found {rows}")
 
 
 def sma(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
@@ -84,9 +121,34 @@ def ema(rows: int, of: str | Feature = "close", name: str | None = None) -> Feat
     return _feature("ema", [rows], [of], name)
 
 
+def wma(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
+    """Linearly weighted moving average of the last `rows` bars, the newest weighing most."""
+    return _feature("wma", [rows], [of], name)
+
+
+def macd(fast_rows: int = 12, slow_rows: int = 26, signal_rows: int = 9, of: str | Feature = "close", name: str | None = None) -> Feature:
+    """Moving average convergence divergence, three columns: the line (fast EMA - slow EMA), `_signal` (its EMA), `_hist` (their gap).
+
+    Raises `ConfigError` unless fast_rows < slow_rows.
+    """
+    if not fast_rows < slow_rows:
+        raise ConfigError(f"macd: expected fast_rows < slow_rows, found {fast_rows} and {slow_rows}")
+    return _feature("macd", [fast_rows, slow_rows, signal_rows], [of], name)
+
+
 def rsi(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Wilder's relative strength index, 0 to 100."""
     return _feature("rsi", [rows], [of], name)
+
+
+def rsi_simple(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
+    """Cutler's relative strength index, 0 to 100: from plain sums of the last `rows` gains and losses, so that nothing older matters."""
+    return _feature("rsi_simple", [rows], [of], name)
+
+
+def stoch_rsi(rows: int = 14, k_rows: int = 5, d_rows: int = 3, of: str | Feature = "close", name: str | None = None) -> Feature:
+    """Where Wilder's RSI lies in its range of `k_rows` bars, 0 to 100, two columns: k, and `_d`, the mean of the last `d_rows` k."""
+    return _feature("stoch_rsi", [rows, k_rows, d_rows], [of], name)
 
 
 def returns(rows: int = 1, of: str | Feature = "close", name: str | None = None) -> Feature:
@@ -96,24 +158,65 @@ def returns(rows: int = 1, of: str | Feature = "close", name: str | None = None)
 
 def volatility(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Realised volatility: standard deviation of one-bar returns over `rows` bars (at least 2), per bar."""
-    if rows < 2:
-        raise ConfigError(f"volatility: expected at least 2 rows, found {rows}")
+    _at_least("volatility", rows, 2)
     return _feature("volatility", [rows], [of], name)
+
+
+def roc(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
+    """Rate of change over `rows` bars, in percent."""
+    return _feature("roc", [rows], [of], name)
+
+
+def bollinger(rows: int = 20, deviations: float = 2.0, of: str | Feature = "close", name: str | None = None) -> Feature:
+    """Bollinger bands of `rows` bars (at least 2), three columns: the mean, and `deviations` deviations away `_upper`, `_lower`."""
+    _at_least("bollinger", rows, 2)
+    return _feature("bollinger", [rows], [of], name, factors=[deviations])
+
+
+def zscore(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
+    """Standard deviations above the mean of the last `rows` bars (at least 3: of two, the later is always 1 above or below)."""
+    _at_least("zscore", rows, 3)
+    return _feature("zscore", [rows], [of], name)
+
+
+def rolling_min(rows: int, of: str | Feature = "low", name: str | None = None) -> Feature:
+    """The smallest of the last `rows` values: of the lows, unless said otherwise."""
+    return _feature("rolling_min", [rows], [of], name, usual=("low",))
+
+
+def rolling_max(rows: int, of: str | Feature = "high", name: str | None = None) -> Feature:
+    """The greatest of the last `rows` values: of the highs, unless said otherwise."""
+    return _feature("rolling_max", [rows], [of], name, usual=("high",))
+
+
+def donchian(rows: int, name: str | None = None) -> Feature:
+    """Donchian channel of the last `rows` bars, three columns: the middle, `_upper` (greatest high) and `_lower` (smallest low)."""
+    return _feature("donchian", [rows], ["high", "low"], name, usual=("high", "low"))
+
+
+def atr(rows: int = 14, name: str | None = None) -> Feature:
+    """Wilder's average true range, in price units."""
+    return _feature("atr", [rows], ["high", "low", "close"], name, usual=("high", "low", "close"))
+
+
+def volume_ratio(rows: int, of: str | Feature = "volume", name: str | None = None) -> Feature:
+    """Volume over its mean of the last `rows` bars, this one included."""
+    return _feature("volume_ratio", [rows], [of], name, usual=("volume",))
 
 
 def spread(name: str | None = None) -> Feature:
     """Ask minus bid at the close of the bar."""
-    return _feature("spread", [], ["bid", "ask"], name)
+    return _feature("spread", [], ["bid", "ask"], name, usual=("bid", "ask"))
 
 
 def mid(name: str | None = None) -> Feature:
     """Middle of bid and ask at the close of the bar."""
-    return _feature("mid", [], ["bid", "ask"], name)
+    return _feature("mid", [], ["bid", "ask"], name, usual=("bid", "ask"))
 
 
 def difference(left: str | Feature, right: str | Feature, name: str | None = None) -> Feature:
     """left - right, row by row."""
-    return _feature("difference", [], [left, right], name)
+    return _feature("difference", [], [left, right], name, usual=("bid", "ask"))
 
 
 @dataclass(frozen=True)
@@ -128,28 +231,30 @@ class FeatureSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of the features, in the order of the columns."""
-        return tuple(feature.name for feature in self.features)
+        """The names of the columns, feature by feature."""
+        return tuple(name for feature in self.features for name in feature.names)
 
     def with_features(self, extra: Sequence[Feature]) -> FeatureSet:
         """The same set with those of `extra` that it does not have yet."""
         known = set(self.names)
-        return FeatureSet(self.clock, (*self.features, *(feature for feature in extra if feature.name not in known)))
+        return FeatureSet(self.clock, (*self.features, *(feature for feature in extra if not known.issuperset(feature.names))))
 
     def compile(self) -> Program:
         """The program that computes the set. Raises `ConfigError` when two different features share a name."""
         nodes: list[Node] = []
-        place: dict[str, int] = {}
+        writer: dict[str, Node] = {}
+        place = {name: register for register, name in enumerate(BASE_COLUMNS)}
 
         def visit(feature: Feature) -> int:
-            sources = tuple(BASE_COLUMNS.index(source) if isinstance(source, str) else visit(source) for source in feature.of)
-            node = Node(feature.op, feature.parameters, sources, feature.name)
-            if feature.name in place:
-                if nodes[place[feature.name] - len(BASE_COLUMNS)] != node:
-                    raise ConfigError(f"features: two different features are called {feature.name!r}; give one of them a name of its own")
-                return place[feature.name]
-            nodes.append(node)
-            place[feature.name] = len(BASE_COLUMNS) + len(nodes) - 1
+            sources = tuple(place[source] if isinstance(source, str) else visit(source) for source in feature.of)
+            node = Node(feature.op, feature.parameters, sources, feature.whole or feature.name)
+            for label in node.labels:
+                if label in place and writer.get(label) != node:
+                    raise ConfigError(f"features: two different features are called {label!r}; give one of them a name of its own")
+            if node.name not in place:
+                nodes.append(node)
+                for label in node.labels:
+                    writer[label], place[label] = node, len(place)
             return place[feature.name]
 
         for feature in self.features:
