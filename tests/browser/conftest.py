@@ -15,14 +15,9 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """The mark of this folder."""
-    config.addinivalue_line("markers", "browser: needs Chromium (Debian: apt-get install chromium, or set CHROMIUM)")
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium of the system."""
+    """A headless Chromium of the system. Its driver keeps an event loop in this thread, so it ends with the file, before other tests run."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("needs Chromium: apt-get install chromium, or set CHROMIUM to its path")
