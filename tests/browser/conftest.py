@@ -17,7 +17,7 @@ FLAGS += ["--disable-component-update", "--disable-sync"]
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless Chromium of the system. Its driver keeps an event loop in this thread, so it ends with the file, before other tests run."""
+    """A headless Chromium of the system. Its driver keeps a loop in this thread, so it ends with the file, before other tests run."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         pytest.skip("needs Chromium: apt-get install chromium, or set CHROMIUM to its path")
