@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from tercel.base.errors import ConfigError
-from tercel.base.records import BAR, QUOTE, Records
+from tercel.base.records import BAR, LAST, QUOTE, TRADE, Records, empty
 from tercel.base.time import NS_PER_MS, NS_PER_S
 from tercel.drivers.history import History, default_names, history
+from tercel.features.spec import bars
 from tercel.market.catalog import Catalog
 from tests.market.history import START_NS, bar_table, quote_table, save, take
 
@@ -26,6 +27,14 @@ def filled(home: Path, tmp_path: Path) -> Catalog:
     opens = [START_NS + minute * MINUTE_NS for minute in range(3)]
     take(save(tmp_path / "bars.parquet", bar_table(opens, [0.9, 0.91, 0.92], symbol="AUDUSD")), venue="one")
     return Catalog()
+
+
+def trades(times: list[int]) -> Records:
+    """One trade of one unit at each time."""
+    rows = empty(len(times))
+    rows["ts_event"], rows["kind"], rows["flags"], rows["price"], rows["size"] = times, TRADE, LAST, 1.1, 1.0
+    rows["price2"] = rows["size2"] = np.nan
+    return rows
 
 
 def stream(chosen: History) -> Records:
@@ -58,6 +67,18 @@ def test_quotes_are_taken_before_bars(filled: Catalog) -> None:
     assert {*rows["kind"].tolist()} == {QUOTE, BAR}
     closed = rows[rows["kind"] == BAR]
     assert (closed["ts_recv"] - closed["ts_event"] == MINUTE_NS + NS_PER_MS).all()
+
+
+def test_bars_of_trades_are_not_built_from_quotes(filled: Catalog) -> None:
+    """Asked for the trade price, an instrument that has only quotes is refused, and one with bars of trades plays those."""
+    with pytest.raises(ConfigError, match="needs trades; use --price mid"):
+        history("EURUSD@one", price="trade").check(bars("1m", "trade"))
+    opens = [START_NS + minute * MINUTE_NS for minute in range(3)]
+    filled.add(filled.resolve("EURUSD@one"), "trade", trades(opens))
+    chosen = history("EURUSD@one", price="trade")
+    chosen.check(bars("1m", "trade"))
+    assert set(stream(chosen)["kind"].tolist()) == {TRADE}
+    assert history("EURUSD@one").quoted == {"EURUSD@one"}
 
 
 def test_an_ambiguous_name_is_refused_with_the_choices(filled: Catalog) -> None:

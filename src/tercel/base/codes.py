@@ -46,10 +46,9 @@ REASONS: Final[dict[int, tuple[str, str, str]]] = {
 NAMES: Final = {code: text[0] for code, text in REASONS.items()}
 
 # Faults: a kernel met something it must not guess about. Trading halts before the input that caused it.
-FAULT_NONE, FAULT_LIFE_CYCLE, FAULT_CASH, FAULT_KIND, FAULT_OUTBOX = 0, 1, 2, 3, 4
+FAULT_NONE, FAULT_LIFE_CYCLE, FAULT_CASH, FAULT_OUTBOX = 0, 1, 2, 4
 FAULTS: Final = {
     FAULT_LIFE_CYCLE: "an order met an event its state does not allow",
     FAULT_CASH: "cash or position left the range of 63 bits",
-    FAULT_KIND: "an input of a kind the core does not know",
     FAULT_OUTBOX: "one input caused more outputs than the outbox holds",
 }

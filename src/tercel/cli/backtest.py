@@ -64,7 +64,7 @@ def backtest(
         raise ConfigError(f"backtest --threads: expected 1 to {THREADS_MAX}, found {threads}")
     catalog = Catalog()
     plan = load(settings, strategy).on(bars, price)
-    chosen = history(names or default_names(catalog), start, end, every=every, catalog=catalog)
+    chosen = history(names or default_names(catalog), start, end, every=every, price=plan.features.clock.price, catalog=catalog)
     with progress(quiet=json) as report:
         result = _played(driver.Backtest(plan, chosen, threads, report))
     if json:

@@ -20,6 +20,7 @@ from tercel.market.instruments import Instrument
 FAR = 2**62
 SIMULATED_START_NS = 1_767_614_400 * 1_000_000_000  # Monday 2026-01-05 12:00 UTC: London and New York are both open
 PREFERENCE = ("quote", "trade", "bar")
+PREFERENCE_OF_TRADES = ("trade", "bar", "quote")
 RECORDS_PER_S = 37.0  # of the simulated market, on average
 
 
@@ -130,6 +131,8 @@ class History:
                 raise ConfigError(
                     f"{given}, the features want bars of {clock.text} {clock.price}; use --bars {interval} --price {one.basis}"
                 )
+            if one.kind == "quote" and clock.price == "trade":
+                raise ConfigError(f"{given}, the features want bars of the trade price, which needs trades; use --price mid")
             if one.kind == "trade" and clock.price != "trade":
                 raise ConfigError(f"{given}, the features want bars of the {clock.price}, which needs quotes; use --price trade")
 
@@ -156,12 +159,14 @@ def history(
     end: str | None = None,
     *,
     every: str | None = None,
+    price: str = "mid",
     catalog: Catalog | None = None,
 ) -> History:
     """History of one or several instruments from the catalog: `history("EURUSD@oanda", "2014-05-01", "2014-05-14")`.
 
-    `start` is included, `end` is not (ISO, UTC). Quotes are taken where there are any, else trades, else bars; `every` ("1m") asks for
-    bars of that interval. Raises `ConfigError` for an unknown or ambiguous name, an empty period, or nothing to play.
+    `start` is included, `end` is not (ISO, UTC). Quotes are taken where there are any, else trades, else bars; with `price` "trade" it is
+    trades, else bars, else quotes. `every` ("1m") asks for bars of that interval. Raises `ConfigError` for an unknown or ambiguous name, an
+    empty period, or nothing to play.
     """
     catalog = catalog or Catalog()
     wanted = [names] if isinstance(names, str) else list(names)
@@ -169,19 +174,19 @@ def history(
     if start_ns >= end_ns:
         raise ConfigError(f"history: expected a start before the end, found {start} to {end}")
     named = {one.name: one for one in map(catalog.resolve, wanted)}
-    chosen = [_choose(catalog, one, every) for one in named.values()]
+    chosen = [_choose(catalog, one, every, PREFERENCE_OF_TRADES if price == "trade" else PREFERENCE) for one in named.values()]
     chosen = [one for one in chosen if one.first_ns < end_ns and one.last_ns >= start_ns]
     if not chosen:
         raise ConfigError(f"history: nothing of {', '.join(wanted)} between {start} and {end}; `tercel data list` shows what there is")
     return History(catalog, tuple(sorted(chosen, key=lambda one: one.instrument.id)), start_ns, end_ns)
 
 
-def _choose(catalog: Catalog, instrument: Instrument, every: str | None) -> Dataset:
+def _choose(catalog: Catalog, instrument: Instrument, every: str | None, preference: tuple[str, ...]) -> Dataset:
     held = [one for one in catalog.datasets() if one.instrument.name == instrument.name]
     mine = held
     if every is not None:
         mine = [one for one in held if one.kind == "bar" and format_duration(one.interval_ns) == every]
-    for kind in PREFERENCE:
+    for kind in preference:
         of_kind = sorted(
             (one for one in mine if one.kind == kind), key=lambda one: (one.interval_ns, one.basis != "trade", one.basis != "bid")
         )

@@ -84,7 +84,7 @@ def make_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
     """The feed, and which of its instruments are quoted (None: all). Raises `ConfigError`."""
     if spec.kind == "simulator":
         return Simulator(simulated(), seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns), None
-    chosen = history(spec.names, spec.start, spec.end, every=spec.every)
+    chosen = history(spec.names, spec.start, spec.end, every=spec.every, price=plan.features.clock.price)
     chosen.check(plan.features.clock)
     return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns), chosen.quoted
 
