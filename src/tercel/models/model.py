@@ -1,0 +1,66 @@
+"""A trained model in memory: its manifest and its forests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+
+from tercel.base.errors import ConfigError
+from tercel.features.spec import FeatureSet
+from tercel.models import lightgbm_text, xgboost_json
+from tercel.models.forest import Forest
+from tercel.models.manifest import FINAL, Manifest, Part
+
+
+class Model:
+    """A manifest with the content of its files; read-only. The registry keeps it, training makes it, the core places its parts."""
+
+    def __init__(self, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
+        self.manifest = manifest
+        self.contents = dict(contents)
+        for part in manifest.parts:
+            for file in filter(None, (part.long, part.short)):
+                if file not in self.contents:
+                    raise ConfigError(f"model {manifest.name}: part {part.name!r} names a file {file!r} that is not there")
+        self._forests: dict[str, Forest] = {}
+
+    @property
+    def name(self) -> str:
+        """Name and version."""
+        return f"{self.manifest.name}@{self.manifest.version}" if self.manifest.version else self.manifest.name
+
+    @cached_property
+    def feature_set(self) -> FeatureSet:
+        """The feature set the model was trained on."""
+        return self.manifest.feature_set
+
+    def forest(self, file: str) -> Forest:
+        """The forest in one of its files, read on first use. Raises `DataError` when it is damaged."""
+        if file not in self._forests:
+            content = self.contents[file]
+            where = f"{self.name}/{file}"
+            trees = xgboost_json.parse(content, where) if file.endswith(".json") else lightgbm_text.parse(content.decode(), where)
+            self._forests[file] = Forest(trees)
+        return self._forests[file]
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the forests read so far."""
+        return sum(forest.bytes for forest in self._forests.values())
+
+    @property
+    def folds(self) -> tuple[Part, ...]:
+        """The parts of folds, in order of the stretch each may trade."""
+        return tuple(
+            sorted((part for part in self.manifest.parts if part.name != FINAL), key=lambda part: (part.test_first_ns, part.instrument))
+        )
+
+    def __repr__(self) -> str:
+        verdict = self.manifest.metrics.get("verdict", "not judged")
+        return f"<Model {self.name}: {len(self.manifest.parts)} parts, {len(self.manifest.inputs)} inputs, {verdict}>"
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 of a file's content, 64 hex digits."""
+    return hashlib.sha256(content).hexdigest()
