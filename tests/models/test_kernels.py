@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tercel.base.errors import DataError
 from tercel.models.forest import Forest
-from tercel.models.packing import pack, sortable
+from tercel.models.packing import pack, remap, sortable
 from tests.models.definition import hard_rows
 from tests.models.trained import KINDS, read, trained
 from tests.twins import MODES, twin
@@ -41,6 +42,25 @@ def test_columns_may_stand_apart(mode: str) -> None:
     columns = np.asfortranarray(rows)
     one = there.kernel.entry(there.models.score_row).bind(*packed[:3], packed.keys(), columns.T)
     assert [one(at, len(rows)) for at in range(len(rows))] == Forest(model).predict(rows).tolist()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_remapped_forest_reads_its_columns_where_it_is_told(mode: str) -> None:
+    """Each column of the model lies in some register of a wider block; the scores stay the same to the bit."""
+    model = read(trained(trees=20))
+    rows, packed, there = hard_rows(model, 30, seed=6), pack(model), twin(mode)
+    registers = np.random.default_rng(1).permutation(40)[: rows.shape[1]]
+    block = np.full((40, len(rows)), np.nan)
+    block[registers] = rows.T
+    one = there.kernel.entry(there.models.score_row).bind(remap(packed, registers.tolist()), *packed[1:3], packed.keys(), block)
+    assert [one(at, len(rows)) for at in range(len(rows))] == Forest(model).predict(rows).tolist()
+
+
+@pytest.mark.parametrize("columns", [[], [0] * 15, [0] * 17, [0] * 15 + [-1]], ids=len)
+def test_a_map_that_does_not_fit_is_refused(columns: list[int]) -> None:
+    """Each column has one place, and no place is negative."""
+    with pytest.raises(DataError, match="expected 16 columns from 0 on"):
+        remap(pack(read(trained(trees=20))), columns)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +12,15 @@ from tercel.base.errors import DataError
 from tercel.models.kernels import (
     CHILD_MASK,
     FEATURE_SHIFT,
+    G_COLUMNS,
+    G_VIRTUAL,
     GROUP_TREES,
+    HEAD_WORDS,
     LEFT_ALWAYS,
     NODE_WORDS,
     RIGHT_ALWAYS,
+    V_COLUMN,
+    VIRTUAL_WORDS,
 )
 from tercel.models.trees import NAN_IS_ZERO, NAN_LEFT, ZERO_LEFT, ZERO_RIGHT, Tree, Trees
 
@@ -60,6 +66,21 @@ def pack(model: Trees) -> Packed:
     G = np.array([*head, *_virtual_words(virtual), *_group_words(roots, depths)], np.int64)
     nodes = W.reshape(-1)
     return Packed(G, nodes, nodes.view(np.float64), len(virtual))
+
+
+def remap(packed: Packed, columns: Sequence[int]) -> Words:
+    """A new table `G` in which the model's column c is read at `columns[c]`: registers of a program instead of columns of a row.
+
+    `score_row` takes it in the place of `packed.G`; `score_rows`, which reads whole rows, does not.
+    Raises `DataError` unless there is one number, not negative, for each column of the model.
+    """
+    places = np.array(columns, np.int64)
+    if places.shape != (packed.G[G_COLUMNS],) or (places < 0).any():
+        raise DataError(f"model: expected {packed.G[G_COLUMNS]} columns from 0 on, found {list(columns)[:8]}")
+    G = packed.G.copy()
+    rules = G[HEAD_WORDS : HEAD_WORDS + G[G_VIRTUAL] * VIRTUAL_WORDS].reshape(-1, VIRTUAL_WORDS)
+    rules[:, V_COLUMN] = places[rules[:, V_COLUMN]]
+    return G
 
 
 def _pack_tree(tree: Tree, W: Words, first: int, numbers: dict[Virtual, int]) -> int:
