@@ -57,6 +57,7 @@ def sources_hash(package: Path) -> str:
 
 
 PLAIN_OPS: dict[int, Callable[..., None]] = {}
+PLAIN_MEMORY: dict[int, Any] = {}
 
 if COMPILED:
     import numba
@@ -123,6 +124,14 @@ else:
         """A float64 rounded to the nearest float32."""
         return ctypes.c_float(value).value
 
+    def pointer_f(address: int) -> Any:
+        """The float64 memory that `address_of` gave this address."""
+        return PLAIN_MEMORY[address][0]
+
+    def pointer_i(address: int) -> Any:
+        """The int64 memory that `address_of` gave this address."""
+        return PLAIN_MEMORY[address][1]
+
 
 def kernel(fn: Fn) -> Fn:
     """Mark `fn` as a kernel. It stays callable from other kernels; from Python it is entered through `entry`."""
@@ -168,6 +177,16 @@ class Plain:
 
     def __setitem__(self, index: int, value: float) -> None:
         self.memory[index] = value
+
+
+def address_of(memory: npt.NDArray[Any]) -> int:
+    """The address of C-contiguous 8-byte memory, for `pointer_f` and `pointer_i` in a kernel; whoever asks keeps the array alive."""
+    address = int(memory.ctypes.data)
+    if not COMPILED:
+        wrap = Checked if MODE == "checked" else Plain
+        flat = memory.reshape(-1)
+        PLAIN_MEMORY[address] = (wrap(flat.view(np.float64)), wrap(flat.view(np.int64)))
+    return address
 
 
 class Entry:

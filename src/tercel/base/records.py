@@ -44,6 +44,9 @@ LAST, SNAPSHOT, SUSPECT = 1, 2, 4
 BASIS_TRADE, BASIS_BID, BASIS_ASK, BASIS_MID = 0, 1, -1, 2
 # Commands.
 HALT, RESUME, EPOCH, REWARM = 1, 2, 3, 4
+MODEL: Final = 5  # from here on the model `value` scores the instrument of the header, or all when that is 0; value 0 is none
+# Degradations.
+FEATURES_LATE: Final = 1  # value 1: features take too long, stand on the last good ones; 0: they are in time again
 
 _HEADER: Final = [
     ("ts_event", "<i8"),  # ns since 1970 UTC: when it happened, by the source's clock. Data, never an order.

@@ -19,6 +19,9 @@ from tercel.base.codes import (
     FAULT_CASH,
     FAULT_LIFE_CYCLE,
     FAULT_OUTBOX,
+    HOLDING,
+    LATE_FEATURES,
+    NO_MODEL,
     NO_SIGNAL,
     NOTIONAL,
     OFF_GRID,
@@ -91,11 +94,33 @@ from tercel.core.layout import (
     ID_EPOCH,
     ID_INPUT,
     ID_ORDERS,
+    STRATEGY_MODEL,
     STRATEGY_PYTHON,
     STRATEGY_RULE,
 )
-from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS
-from tercel.decision.kernels import D_CONFIDENCE, D_HELD, DECISION_WORDS, target_of
+from tercel.core.market_phase import ROW_GOOD, ROW_INPUT, ROW_MODEL, ROW_SLOT, ROW_STALE, ROW_WORDS
+from tercel.decision.kernels import (
+    D_CONFIDENCE,
+    D_ENTER,
+    D_FIXED,
+    D_HELD,
+    D_HORIZON,
+    D_POSITION_MAX,
+    D_RETRY,
+    D_RISK,
+    D_SCORE,
+    D_STALE_MAX,
+    D_STOP,
+    D_UNTIL,
+    D_WIDTH_SCALE,
+    DECISION_WORDS,
+    EXIT_RETRY_NS,
+    barrier_met,
+    clear_barriers,
+    set_barriers,
+    size_for,
+    target_of,
+)
 from tercel.execution.kernels import (
     E_LATENCY,
     E_OPEN,
@@ -153,10 +178,12 @@ from tercel.market.kernels import (
     Q_TICK,
     Q_TIME,
     Q_TRADES_QUOTE,
+    QUOTE_GOOD,
     QUOTE_WORDS,
     take_open,
     take_quote,
 )
+from tercel.models.scoring import SCORE_EDGE, SCORE_PROBABILITY, SCORE_RAW, SCORE_SIDE
 from tercel.risk.kernels import (
     CURRENCY_WORDS,
     K_ACCOUNT_CURRENCY,
@@ -543,6 +570,81 @@ def evaluate_rule(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, slot: i64, score: f64
 
 
 @kernel
+def model_code(A: I, AF: F, slot: i64, edge: f64, volatility: f64, model: i64, stale: i64, good: i64) -> i64:
+    """OK when a model's proposal may become an order, else why not."""
+    d = A[H_DECISION] + slot * DECISION_WORDS
+    q = A[H_QUOTES] + slot * QUOTE_WORDS
+    if A[d + D_UNTIL] > 0:
+        return HOLDING
+    if model == 0:
+        return NO_MODEL
+    if edge != edge or volatility != volatility:
+        return WARMING
+    code = quote_code(A[q + Q_STATE], A[H_STAMP], A[q + Q_TIME], A[A[H_RISK] + slot * RISK_WORDS + R_AGE_MAX])
+    if code != OK:
+        return code
+    if stale != 0 and A[H_STAMP] - good > A[d + D_STALE_MAX]:
+        return LATE_FEATURES
+    return OK if edge >= AF[d + D_ENTER] else NO_SIGNAL
+
+
+@kernel
+def evaluate_model(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, M: I, MF: F, m: i64) -> None:
+    """What a model proposes on row m: one order with its barriers, or a counted reason."""
+    slot = M[m + ROW_SLOT]
+    d = A[H_DECISION] + slot * DECISION_WORDS
+    q = A[H_QUOTES] + slot * QUOTE_WORDS
+    ledger = A[H_LEDGER] + slot * LEDGER_WORDS
+    position = A[ledger + L_POSITION]
+    working = A[A[H_EXECUTION] + slot * EXECUTION_WORDS + E_OPEN]
+    if A[d + D_UNTIL] == 0 and position != 0:
+        # Taken over without its barriers, such as after a rewarm: time ends it.
+        clear_barriers(A, AF, d)
+        A[d + D_UNTIL] = A[H_STAMP] + A[d + D_HORIZON]
+    elif A[d + D_UNTIL] > 0 and position == 0 and working == 0:
+        clear_barriers(A, AF, d)
+    x = m + ROW_WORDS + A[H_SCORE]
+    volatility = MF[m + ROW_WORDS + A[H_VOLATILITY]]
+    code = model_code(A, AF, slot, MF[x + SCORE_EDGE], volatility, M[m + ROW_MODEL], M[m + ROW_STALE], M[m + ROW_GOOD])
+    if code != OK:
+        count_reason(A, slot, code)
+        return
+    side = 1 if MF[x + SCORE_SIDE] > 0.0 else -1
+    swing = volatility * AF[d + D_WIDTH_SCALE]
+    size = A[d + D_FIXED]
+    if size == 0:
+        unit_value = float(A[ledger + L_MUL]) / float(A[ledger + L_DIV]) * AF[ledger + L_PRICE_SCALE] / 1000000.0
+        size = size_for(AF[d + D_RISK], swing * AF[d + D_STOP], AF[q + Q_MID], unit_value, A[ledger + L_SIZE_STEP], A[d + D_POSITION_MAX])
+    if size < A[ledger + L_SIZE_MIN] or not swing > 0.0:
+        count_reason(A, slot, SIZE_BELOW_MIN)
+        return
+    AF[d + D_SCORE] = MF[x + SCORE_RAW]
+    AF[d + D_CONFIDENCE] = MF[x + SCORE_PROBABILITY]
+    say(A, AF, C, W, WF, OUT_SIGNAL, slot, side, 0, 0, 0, 0, AF[d + D_SCORE], AF[d + D_CONFIDENCE])
+    if go_to_target(A, AF, C, W, WF, LIFE, slot, side * size, AF[d + D_SCORE], AF[d + D_CONFIDENCE]) == OK:
+        set_barriers(A, AF, d, side, AF[q + Q_ASK] if side > 0 else AF[q + Q_BID], swing * AF[q + Q_MID], A[H_STAMP])
+
+
+@kernel
+def keep_barriers(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, slot: i64) -> None:
+    """On a new quote: leave the position when it has met a barrier. A denied exit is tried again a second later."""
+    d = A[H_DECISION] + slot * DECISION_WORDS
+    position = A[A[H_LEDGER] + slot * LEDGER_WORDS + L_POSITION]
+    if position == 0 or A[A[H_QUOTES] + slot * QUOTE_WORDS + Q_STATE] != QUOTE_GOOD or A[d + D_RETRY] > A[H_STAMP]:
+        return
+    q = A[H_QUOTES] + slot * QUOTE_WORDS
+    if barrier_met(A, AF, d, position, AF[q + Q_BID], AF[q + Q_ASK], A[H_STAMP]) == 0:
+        return
+    if A[A[H_EXECUTION] + slot * EXECUTION_WORDS + E_OPEN] > 0:
+        return  # the exit is on its way, or the rest of the entry is: then again on the next quote
+    if A[d + D_HELD] != 0:
+        A[d + D_HELD] = 0
+        say(A, AF, C, W, WF, OUT_SIGNAL, slot, 0, 0, 0, 0, 0, AF[d + D_SCORE], AF[d + D_CONFIDENCE])
+    if go_to_target(A, AF, C, W, WF, LIFE, slot, 0, AF[d + D_SCORE], AF[d + D_CONFIDENCE]) != OK:
+        A[d + D_RETRY] = A[H_STAMP] + EXIT_RETRY_NS
+
+
+@kernel
 def cancel_order(A: I, LIFE: I, o: i64) -> i64:
     """Ask the venue to cancel; it hears so after the latency. 0 on success, a fault code otherwise."""
     if A[o + O_STATE] == PENDING_CANCEL:
@@ -663,9 +765,15 @@ def apply_input(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, T: I, TF: F) -> i64:
         fault = venue_slot(A, AF, C, W, WF, LIFE, slot, opened + (stamp - opened) // OPEN_SHARE)
         if fault != 0:
             return fault
-    if take_quote(A, AF, q, T, TF, t, stamp, A[H_TICKS]) == 1 and A[e + E_OPEN] > 0:
+    if take_quote(A, AF, q, T, TF, t, stamp, A[H_TICKS]) == 0:
+        return 0
+    if A[e + E_OPEN] > 0:
         refill(A, AF, e, q)
-        return venue_slot(A, AF, C, W, WF, LIFE, slot, stamp)
+        fault = venue_slot(A, AF, C, W, WF, LIFE, slot, stamp)
+        if fault != 0:
+            return fault
+    if A[A[H_DECISION] + slot * DECISION_WORDS + D_UNTIL] > 0:
+        keep_barriers(A, AF, C, W, WF, LIFE, slot)
     return 0
 
 
@@ -724,6 +832,8 @@ def account_run(
                 if A[H_STRATEGY] == STRATEGY_RULE:
                     x = m + ROW_WORDS
                     evaluate_rule(A, AF, C, W, WF, LIFE, slot, MF[x + A[H_SCORE]], MF[x + A[H_VOLATILITY]])
+                elif A[H_STRATEGY] == STRATEGY_MODEL:
+                    evaluate_model(A, AF, C, W, WF, LIFE, M, MF, m)
                 C[C_ROW] += 1
             else:
                 A[A[H_IDENTITY] + ID_INPUT] = C[C_FIRST] + C[C_POS]

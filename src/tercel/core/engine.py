@@ -24,6 +24,8 @@ from tercel.decision.strategy import Bar, Strategy
 from tercel.execution.lifecycle import table
 from tercel.features.program import BASE_COUNT, BLOCK_ROWS
 from tercel.market.kernels import BAR_AHEAD, BAR_LATE, BAR_UNPRICED, PENDING
+from tercel.models.placement import Placement
+from tercel.models.scoring import SCORES
 
 BATCH = 16_384
 OutputSink = Callable[[Records], None]
@@ -49,7 +51,8 @@ class Engine:
 
     `push` takes sequenced records; outputs go to `on_outputs` in input order. `threads` shards the market phase and changes no bit of any
     result, nor does `output_room`, nor how the inputs are cut into calls. `on_rows`, when given, receives every row of the market phase
-    (int64[rows, 8 + registers], float64 registers in the same memory), valid during the call.
+    (int64[rows, 8 + registers + 4]: float64 registers and scores in the same memory), valid during the call. `models` holds the models
+    that a MODEL command may name.
     """
 
     def __init__(
@@ -70,7 +73,8 @@ class Engine:
         self.batch, self._threads, self.output_room = batch, threads, output_room
         self.timer_rows = len(config.instruments) * PENDING
         self.rows_max = batch + 16 * self.timer_rows
-        self.stride = ROW_WORDS + config.program.registers
+        self.stride = ROW_WORDS + config.program.registers + SCORES
+        self.models = Placement(config.program)
         self._allocate()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="market") if threads > 1 else None
         self._strategy = config.decide if isinstance(config.decide, Strategy) else None
@@ -90,9 +94,12 @@ class Engine:
             block = np.zeros(program.registers * BLOCK_ROWS)
             heads = np.full(1 + 3 * slots, -1, np.int64)
             heads[0] = 0
-            bound = entry(market_run).bind(self.market, self.market, *tables, block, memory, memory, heads, self.inputs, self.inputs)
+            table, keys = self.models.table, self.models.keys()
+            bound = entry(market_run).bind(
+                self.market, self.market, *tables, block, table, table, keys, memory, memory, heads, self.inputs, self.inputs
+            )
             self._shard_runs.append(bound)
-            self._scratch.append((block, heads))
+            self._scratch.append((block, keys, heads))
         self._cursor = np.zeros(phase.C_WORDS, np.int64)
         self._requests = np.zeros(1 + phase.REQUESTS_MAX * phase.REQUEST_WORDS, np.int64)
         self._outputs = np.zeros(self.output_room * OUTPUT_WORDS, np.int64)
@@ -221,9 +228,9 @@ class Engine:
 
     def step_memory(self) -> tuple[npt.NDArray[Any], ...]:
         """The memory a step works on, in the order of its block; for one shard."""
-        block, heads = self._scratch[0]
+        block, keys, heads = self._scratch[0]
         return (
-            self.inputs, self.market, *self._tables, block, self._shard_rows[0], heads,
+            self.inputs, self.market, *self._tables, block, self.models.table, keys, self._shard_rows[0], heads,
             self.account, self._cursor, self._requests, self._outputs, self._outbox, self._life,
         )  # fmt: skip
 
@@ -242,7 +249,7 @@ class Engine:
     def _ask_strategy(self, memory: npt.NDArray[np.int64], row: int) -> None:
         assert self._strategy is not None
         at = memory[row * self.stride : (row + 1) * self.stride]
-        reals = at.view(np.float64)[ROW_WORDS:].tolist()
+        reals = at.view(np.float64)[ROW_WORDS:-SCORES].tolist()
         self._context.at(int(at[ROW_SLOT]), dict(zip(self.config.program.names, reals, strict=True)))
         bar = Bar(int(at[ROW_OPEN]), int(at[ROW_CLOSE]), *reals[:BASE_COUNT])
         try:

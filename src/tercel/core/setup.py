@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tercel.base.errors import ConfigError
 from tercel.base.money import per
+from tercel.base.time import parse_duration
 from tercel.core.layout import (
     H_ACCOUNT,
     H_CURRENCY,
@@ -22,13 +23,14 @@ from tercel.core.layout import (
     H_SLOT_OF,
     H_STRATEGY,
     H_VOLATILITY,
+    STRATEGY_MODEL,
     STRATEGY_NONE,
     STRATEGY_PYTHON,
     STRATEGY_RULE,
     Layout,
 )
 from tercel.decision import kernels as decision
-from tercel.decision.rules import EmaCross
+from tercel.decision.rules import EmaCross, ModelRule, Rule
 from tercel.decision.strategy import Strategy
 from tercel.execution import kernels as execution
 from tercel.execution.venue import VenueModel
@@ -50,7 +52,7 @@ class CoreConfig:
 
     program: Program
     instruments: Sequence[Instrument]
-    decide: EmaCross | Strategy | None = None
+    decide: Rule | Strategy | None = None
     limits: Limits = field(default_factory=Limits)
     venue: VenueModel = field(default_factory=VenueModel)
     quoted: frozenset[str] | None = None  # names of instruments that have quotes; None: all. The others are quoted by their trades or bars.
@@ -64,6 +66,12 @@ class CoreConfig:
         for instrument in self.instruments:
             if instrument.id <= 0:
                 raise ConfigError(f"{instrument.name}: expected an instrument with an id; register it in the catalog first")
+        if isinstance(self.decide, ModelRule) and self.decide.model.manifest.program != self.program.hash:
+            found, wanted = self.program.hash[:16], self.decide.model.manifest.program[:16]
+            raise ConfigError(
+                f"model {self.decide.model.name}: it was trained on the feature program {wanted}, this one is {found}; "
+                "leave the features to the model, or train again on these"
+            )
 
     @property
     def currencies(self) -> tuple[str, ...]:
@@ -117,6 +125,10 @@ def new_account(config: CoreConfig) -> npt.NDArray[np.int64]:
         state[H_STRATEGY] = STRATEGY_RULE
         state[H_SCORE] = config.program.register(config.decide.score.name)
         state[H_VOLATILITY] = config.program.register(config.decide.volatility.name)
+    elif isinstance(config.decide, ModelRule):
+        state[H_STRATEGY] = STRATEGY_MODEL
+        state[H_SCORE] = config.program.registers  # the scores stand behind them
+        state[H_VOLATILITY] = config.program.register(config.decide.volatility.name)
     else:
         state[H_STRATEGY] = STRATEGY_PYTHON if config.decide is not None else STRATEGY_NONE
     for slot, instrument in enumerate(config.instruments):
@@ -160,14 +172,23 @@ def _instrument(
     reals[r + risk.R_COLLAR] = limits.collar
     state[r + risk.R_AGE_MAX] = limits.quote_age_ns_max
 
-    if isinstance(config.decide, EmaCross):
-        rule = config.decide
-        d = layout.section(H_DECISION, decision.DECISION_WORDS, slot)
+    rule = config.decide
+    if not isinstance(rule, EmaCross | ModelRule):
+        return
+    d = layout.section(H_DECISION, decision.DECISION_WORDS, slot)
+    state[d + decision.D_POSITION_MAX] = position_max
+    state[d + decision.D_FIXED] = lots_to_integer(rule.size_lots, instrument) if rule.size_lots is not None else 0
+    if isinstance(rule, EmaCross):
         reals[d + decision.D_ENTER], reals[d + decision.D_EXIT] = rule.enter, rule.exit
         reals[d + decision.D_RISK] = per(rule.risk_per_bar, currency, "rule.risk_per_bar")
         reals[d + decision.D_FEE] = state[e + execution.E_TAKER] / execution.RATE_UNIT
-        state[d + decision.D_POSITION_MAX] = position_max
-        state[d + decision.D_FIXED] = lots_to_integer(rule.size_lots, instrument) if rule.size_lots is not None else 0
+    else:
+        barriers = rule.model.manifest.barriers
+        reals[d + decision.D_ENTER] = rule.edge_min
+        reals[d + decision.D_RISK] = per(rule.risk_per_trade, currency, "rule.risk_per_trade")
+        reals[d + decision.D_TAKE], reals[d + decision.D_STOP] = barriers.take, barriers.stop
+        reals[d + decision.D_WIDTH_SCALE], state[d + decision.D_HORIZON] = barriers.width_scale, barriers.horizon_ns
+        state[d + decision.D_STALE_MAX] = parse_duration(rule.stale_max)
 
 
 def _account(config: CoreConfig, layout: Layout, state: npt.NDArray[np.int64]) -> None:

@@ -12,22 +12,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tercel.base.kernel import COMPILED, I, entry, i64, kernel
+from tercel.base.kernel import I, entry, i64, kernel, pointer_f, pointer_i
 from tercel.base.records import BYTE_MASK, HEAD, KIND_SHIFT, TICK, TIMER, WORDS, Records, words
 from tercel.core.account_phase import C_FIRST, C_WORDS, STOP_END, account_run
 from tercel.core.engine import Engine
 from tercel.core.market_phase import market_run
 from tercel.core.sequencer import S_NUMBER, Sequencer, sequence
 
-if COMPILED:
-    from tercel.base.kernel import pointer_f, pointer_i
-
 # Words of the block: addresses first, then numbers.
 (
-    K_SEQUENCER, K_SEQUENCE_CURSOR, K_ROLLS, K_ARRIVED, K_INPUTS, K_MARKET, K_G, K_P, K_R, K_X, K_ROWS, K_HEADS,
+    K_SEQUENCER, K_SEQUENCE_CURSOR, K_ROLLS, K_ARRIVED, K_INPUTS, K_MARKET, K_G, K_P, K_R, K_X, K_MODELS, K_KEYS, K_ROWS, K_HEADS,
     K_ACCOUNT, K_CURSOR, K_REQUESTS, K_OUTPUTS, K_OUTBOX, K_LIFE,
-) = range(18)  # fmt: skip
-K_ROLL_COUNT, K_ROOM, K_TIMER_ROWS, K_ROWS_MAX, K_STRIDE, K_OUTPUT_ROOM, K_COUNT, K_ROW_COUNT, K_WORDS = 18, 19, 20, 21, 22, 23, 24, 25, 26
+) = range(20)  # fmt: skip
+K_ROLL_COUNT, K_ROOM, K_TIMER_ROWS, K_ROWS_MAX, K_STRIDE, K_OUTPUT_ROOM, K_COUNT, K_ROW_COUNT, K_WORDS = 20, 21, 22, 23, 24, 25, 26, 27, 28
 STOP_LARGE = 9  # more rows possible than the buffer surely holds: push the sequenced inputs batch by batch
 
 
@@ -62,6 +59,7 @@ def step_run(K: I, n: i64, now: i64) -> i64:
     table = pointer_i(K[K_G])
     rows = market_run(
         pointer_i(K[K_MARKET]), pointer_f(K[K_MARKET]), table, pointer_f(K[K_P]), pointer_i(K[K_R]), pointer_f(K[K_X]),
+        pointer_i(K[K_MODELS]), pointer_f(K[K_MODELS]), pointer_i(K[K_KEYS]),
         pointer_i(K[K_ROWS]), pointer_f(K[K_ROWS]), pointer_i(K[K_HEADS]), inputs, reals, first, count, 0, 1,
     )  # fmt: skip
     K[K_ROW_COUNT] = rows

@@ -1,4 +1,4 @@
-"""Rules: signals that need no training. A rule names the features it reads and how its score becomes a position."""
+"""Rules: how a score becomes a position, of features alone (`EmaCross`) or of a trained model (`ModelRule`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from tercel.base.errors import ConfigError
 from tercel.base.money import Per, checked
+from tercel.base.time import parse_duration
 from tercel.features.spec import Feature, difference, ema, volatility
+from tercel.models.model import Model
 
 
 @dataclass(frozen=True)
@@ -49,3 +51,43 @@ class EmaCross:
     def features(self) -> tuple[Feature, ...]:
         """What the rule needs a feature set to have."""
         return (self.score, self.volatility)
+
+
+@dataclass(frozen=True)
+class ModelRule:
+    """Trade what a trained model proposes, and hold it until a barrier of the model's label.
+
+    A side is taken when its edge, in widths after costs, is at least `enter` (default: the model's own). The size loses `risk_per_trade`
+    (quote currency; a number or a table by currency) at the stop, or is fixed at `size_lots`. While features come late, the last good ones
+    serve for new positions up to an age of `stale_max`.
+    """
+
+    model: Model
+    enter: float | None = None
+    risk_per_trade: Per = field(default_factory=lambda: {"JPY": 2_000.0, "": 20.0})
+    size_lots: float | None = None
+    stale_max: str = "90s"
+
+    def __post_init__(self) -> None:
+        checked(self.risk_per_trade, "rule.risk_per_trade")
+        if self.size_lots is not None and self.size_lots <= 0:
+            raise ConfigError(f"rule.size_lots: expected a positive number of lots, was {self.size_lots}")
+        parse_duration(self.stale_max)
+
+    @property
+    def edge_min(self) -> float:
+        """The edge from which a side is taken, in widths."""
+        return self.model.manifest.enter if self.enter is None else self.enter
+
+    @property
+    def volatility(self) -> Feature:
+        """The feature that gives the width of the barriers."""
+        return self.model.manifest.barriers.volatility
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The features of the model's program, all of them."""
+        return self.model.manifest.features
+
+
+Rule = EmaCross | ModelRule
