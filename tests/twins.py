@@ -19,6 +19,7 @@ import numpy.typing as npt
 MODULES = {
     "kernel": "tercel.base.kernel",
     "exact": "tercel.base.exact",
+    "real": "tercel.base.real",
     "opcodes": "tercel.features.opcodes",
     "program": "tercel.features.program",
     "bars": "tercel.market.kernels",

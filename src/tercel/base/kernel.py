@@ -105,6 +105,11 @@ if COMPILED:
         return nt.int64(nt.float64), lambda c, b, s, v: b.bitcast(v[0], c.get_value_type(nt.int64))
 
     @intrinsic  # type: ignore[untyped-decorator]
+    def unbits(typing: Any, value: Any) -> Any:
+        """The float64 whose 64 bits an int64 has; only kernels can call it."""
+        return nt.float64(nt.int64), lambda c, b, s, v: b.bitcast(v[0], c.get_value_type(nt.float64))
+
+    @intrinsic  # type: ignore[untyped-decorator]
     def single(typing: Any, value: Any) -> Any:
         """A float64 rounded to the nearest float32; only kernels can call it."""
         return nt.float64(nt.float64), lambda c, b, s, v: b.fpext(b.fptrunc(v[0], ir.FloatType()), ir.DoubleType())
@@ -118,6 +123,11 @@ else:
     def bits(value: float) -> int:
         """The 64 bits of a float64 as an int64."""
         found: int = struct.unpack("<q", struct.pack("<d", value))[0]
+        return found
+
+    def unbits(value: int) -> float:
+        """The float64 whose 64 bits an int64 has."""
+        found: float = struct.unpack("<d", struct.pack("<q", value))[0]
         return found
 
     def single(value: float) -> float:
