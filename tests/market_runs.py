@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from tercel.base.records import BAR, BODY, QUOTE, TIMER, TRADE, Records, empty, words
 from tercel.features.spec import FeatureSet
+from tercel.models.model import Model
 from tests.twins import twin
 
 Rows = npt.NDArray[np.int64]
@@ -25,7 +26,14 @@ class MarketRun:
     """The market phase of one program over `slots` instruments, whose ids are their slots unless `slot_of` says otherwise."""
 
     def __init__(
-        self, features: FeatureSet, slots: int = 1, *, mode: str = "compiled", shards: int = 1, slot_of: Sequence[int] | None = None
+        self,
+        features: FeatureSet,
+        slots: int = 1,
+        *,
+        mode: str = "compiled",
+        shards: int = 1,
+        slot_of: Sequence[int] | None = None,
+        models: Sequence[Model] = (),
     ) -> None:
         there = twin(mode)
         program = features.compile()
@@ -34,25 +42,27 @@ class MarketRun:
         self.program = there.program.Program(clock, nodes, program.outputs)
         self.phase, self.bars, self.kernel = there.market, there.bars, there.kernel
         self.state = self.phase.new_state(self.program, np.array(range(slots) if slot_of is None else slot_of, np.int64))
-        self.stride = self.phase.ROW_WORDS + self.program.registers
+        self.models = there.placement.Placement(self.program)
+        self.numbers = [self.models.place(model, model.manifest.parts[0]) for model in models]
+        self.stride = self.phase.ROW_WORDS + self.program.registers + self.phase.SCORES
         self.shards, self.slots, self.number = shards, slots, 0
         self.scratch = [self._scratch() for _ in range(shards)]
 
-    def _scratch(self) -> tuple[npt.NDArray[Any], Rows]:
+    def _scratch(self) -> tuple[npt.NDArray[Any], ...]:
         heads = np.full(1 + 3 * self.slots, -1, np.int64)
         heads[0] = 0
-        return np.zeros(self.program.registers * 1024), heads
+        return np.zeros(self.program.registers * 1024), self.models.table, self.models.table, self.models.keys(), heads
 
     def push(self, records: Records) -> Rows:
-        """Apply inputs; int64[rows, 8 + registers], the registers being float64 in the same memory."""
+        """Apply inputs; int64[rows, 8 + registers + 4], the registers and scores being float64 in the same memory."""
         timers = int((records["kind"] == TIMER).sum())
         room = len(records) + timers * self.slots * self.bars.PENDING + 1
         flat = words(np.ascontiguousarray(records)) if len(records) else np.zeros(8, np.int64)
         lists = []
-        for shard, (block, heads) in enumerate(self.scratch):
+        for shard, (*scratch, heads) in enumerate(self.scratch):
             memory = np.zeros(room * self.stride, np.int64)
             enter = self.kernel.entry(self.phase.market_run).bind(
-                self.state, self.state, *self.program.tables, block, memory, memory, heads, flat, flat
+                self.state, self.state, *self.program.tables, *scratch, memory, memory, heads, flat, flat
             )
             count = enter(self.number + 1, len(records), shard, self.shards)
             lists.append((memory, count))
@@ -76,7 +86,11 @@ class MarketRun:
 
     def registers(self, rows: Rows) -> npt.NDArray[np.float64]:
         """The float64 registers of rows, [rows, registers]."""
-        return rows[:, self.phase.ROW_WORDS :].view(np.float64)
+        return rows[:, self.phase.ROW_WORDS : -self.phase.SCORES].view(np.float64)
+
+    def scores(self, rows: Rows) -> npt.NDArray[np.float64]:
+        """Side, raw score, probability and edge of rows, [rows, 4]."""
+        return rows[:, -self.phase.SCORES :].view(np.float64)
 
 
 def record(kind: int, event: int, stamp: int, instrument: int = 0, values: Sequence[float] = ()) -> Records:

@@ -27,6 +27,7 @@ MODULES = {
     "sequencer": "tercel.core.sequencer",
     "decision": "tercel.decision.kernels",
     "models": "tercel.models.kernels",
+    "placement": "tercel.models.placement",
 }
 MODES = ("compiled", "python", "checked")
 

@@ -6,6 +6,8 @@
     in   0ms   bar EURUSD then buy 3                       a closed bar; the strategy is asked and asks for what follows "then"
     in   1m    bar EURUSD 1.10000 1.20000                  the same with open and close; it opened a minute before
     out  intent EURUSD buy 3 market id=1                   everything the core says about this input, in order
+    in   2m    model up                                    from here on the model "up" scores every bar; "none" is none, see `MODELS`
+    in   2m    late 1                                      features take too long from here on; 0: no longer
     end  position EURUSD 3                                 see `_ended`
 
 Several clauses may share a line. A conversation begins with a comment after an empty line. Each is told to the core twice: input by
@@ -29,8 +31,11 @@ from tercel.base.records import (
     BAR,
     COMMAND,
     DAY_ROLL,
+    DEGRADE,
     EPOCH,
+    FEATURES_LATE,
     HALT,
+    MODEL,
     OUT_DENIED,
     OUT_FILL,
     OUT_INTENT,
@@ -49,18 +54,21 @@ from tercel.base.time import parse_duration, parse_instant
 from tercel.core.engine import Engine
 from tercel.core.layout import H_CURRENCY, H_LEDGER
 from tercel.core.setup import CoreConfig
-from tercel.decision.rules import EmaCross
+from tercel.decision.rules import EmaCross, ModelRule
 from tercel.decision.strategy import Bar, Context, Strategy
 from tercel.drivers.backtest import ledger_of
 from tercel.drivers.result import book_of
 from tercel.execution.kernels import LIMIT
 from tercel.execution.lifecycle import FILLED, STATE_NAMES
 from tercel.execution.venue import VenueModel
-from tercel.features.spec import FeatureSet, bars
+from tercel.features.spec import Bars, FeatureSet, bars, returns, volatility
 from tercel.ledger.kernels import L_CASH, L_FEES, L_POSITION, LEDGER_WORDS
 from tercel.market.instruments import Instrument
+from tercel.models.barriers import triple_barrier
+from tercel.models.model import Model
 from tercel.risk.kernels import CURRENCY_WORDS, Y_DAY_START
 from tercel.risk.limits import Limits
+from tests.models.made import model_of, stump
 
 FOLDER = Path(__file__).parents[1] / "golden" / "scenarios"
 START_NS = parse_instant("2014-05-02T12:00:00")
@@ -98,7 +106,12 @@ SETTINGS = {
     "fast": ("rule", "fast", int), "slow": ("rule", "slow", int), "volatility": ("rule", "volatility_rows", int),
     "enter": ("rule", "enter", float), "exit": ("rule", "exit", float), "risk": ("rule", "risk_per_bar", float),
     "lots": ("rule", "size_lots", float),
+    "take": ("barrier", "take", float), "stop": ("barrier", "stop", float), "horizon": ("barrier", "horizon", str),
+    "stale_max": ("model", "stale_max", str), "edge": ("model", "enter", float), "risk_per_trade": ("model", "risk_per_trade", float),
+    "model_lots": ("model", "size_lots", float),
 }  # fmt: skip
+# Models by name: after a rise they expect this raw score of a buy, after a fall the other; the score of a sale is minus that.
+MODELS = {"up": (-2.0, 2.0), "down": (2.0, -2.0)}
 DEFAULTS = (
     "latency=0ms liquidity=1000 taker=0 maker=0 order_max=100 position_max=100 notional=1e6 collar=0.01 age=60s rate=0 daily_loss=0 "
     "open_orders=8"
@@ -110,6 +123,7 @@ class Script(Strategy):
 
     def __init__(self, asked_at: set[str]) -> None:
         self.asks: dict[str, deque[str]] = {}
+        self.models: dict[str, int] = {"none": 0}  # numbers of the models in place
         self.asked_at = asked_at  # kinds of input after which the strategy is asked
 
     def on_bar(self, context: Context, bar: Bar) -> None:
@@ -182,7 +196,7 @@ def everything() -> list[Conversation]:
 
 def engine_for(talk: Conversation, sink: list[Records], room: int) -> tuple[Engine, Script]:
     """An engine with the settings of a conversation."""
-    tables: dict[str, dict[str, Any]] = {"bars": {"every": "1h"}, "venue": {}, "risk": {}, "rule": {}}
+    tables: dict[str, dict[str, Any]] = {"bars": {"every": "1h"}, "venue": {}, "risk": {}, "rule": {}, "barrier": {}, "model": {}}
     chosen = dict(pair.split("=") for pair in DEFAULTS.split()) | talk.settings
     names = chosen.pop("instruments", "EURUSD").split(",")
     unquoted = chosen.pop("unquoted", "")
@@ -191,13 +205,25 @@ def engine_for(talk: Conversation, sink: list[Records], room: int) -> tuple[Engi
         tables[table][key] = kind(value)
     clock = tables["bars"]
     script = Script({"bar"} | ({"trade" if clock.get("price") == "trade" else "quote"} if clock["every"] == "1t" else set()))
-    rule = EmaCross(**tables["rule"]) if tables["rule"] else None
-    decide: EmaCross | Script = rule or script
+    models = _models(tables["barrier"], bars(**clock)) if tables["barrier"] else {}
+    rule = EmaCross(**tables["rule"]) if tables["rule"] else ModelRule(models["up"], **tables["model"]) if models else None
+    decide: EmaCross | ModelRule | Script = rule or script
     program = FeatureSet(bars(**tables["bars"]), rule.features if rule else ()).compile()
     quoted = frozenset(INSTRUMENTS[name].name for name in names if name != unquoted)
     instruments = [INSTRUMENTS[name] for name in names]
     config = CoreConfig(program, instruments, decide, Limits(**tables["risk"]), VenueModel(**tables["venue"]), quoted)
-    return Engine(config, lambda outputs: sink.append(outputs.copy()), output_room=room), script
+    engine = Engine(config, lambda outputs: sink.append(outputs.copy()), output_room=room)
+    script.models |= {name: engine.models.place(model, model.manifest.parts[0]) for name, model in models.items()}
+    return engine, script
+
+
+def _models(barrier: dict[str, Any], clock: Bars) -> dict[str, Model]:
+    """Every model of `MODELS`, its width the volatility of two bars: the horizon counts as one bar."""
+    barriers = triple_barrier(**barrier, rows=2, horizon_bars=1.0)
+    features = FeatureSet(clock, (returns(1), volatility(2)))
+    return {
+        name: model_of(features, ("returns_1",), barriers, {"long.json": stump(0.0, fall, rise)}) for name, (fall, rise) in MODELS.items()
+    }
 
 
 def record_of(text: str, script: Script) -> Records:
@@ -209,6 +235,15 @@ def record_of(text: str, script: Script) -> Records:
     if kind in COMMANDS:
         record["kind"] = COMMAND
         record.view(np.int64)[3:5] = COMMANDS[kind], int(rest[0]) if rest else 0
+        return record
+    if kind == "model":
+        record["kind"] = COMMAND
+        record["instrument"] = INSTRUMENTS[rest[1]].id if len(rest) > 1 else 0
+        record.view(np.int64)[3:5] = MODEL, script.models[rest[0]]
+        return record
+    if kind == "late":
+        record["kind"] = DEGRADE
+        record.view(np.int64)[3:5] = FEATURES_LATE, int(rest[0])
         return record
     if kind == "roll":
         record["kind"] = DAY_ROLL

@@ -11,11 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercel.base.kernel import entry
-from tercel.base.records import BAR, QUOTE, TRADE, Records, empty
-from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS, market_run, merge_rows, new_state, rows_per_input
+from tercel.base.records import BAR, COMMAND, DEGRADE, FEATURES_LATE, MODEL, QUOTE, TRADE, Records, empty
+from tercel.core.market_phase import (
+    ROW_CLOSE,
+    ROW_GOOD,
+    ROW_INPUT,
+    ROW_MODEL,
+    ROW_NEXT,
+    ROW_SLOT,
+    ROW_STALE,
+    ROW_WORDS,
+    market_run,
+    merge_rows,
+    new_state,
+    rows_per_input,
+)
 from tercel.core.sequencer import Sequencer
 from tercel.features.spec import FeatureSet, bars, difference, ema, returns, rsi, sma, spread, volatility
+from tercel.models.barriers import triple_barrier
 from tests.market_runs import NAN, MarketRun, bar, quote, real_ticks, record, timer, together
+from tests.models.made import model_of, stump
 from tests.twins import bits, twin
 
 EVERY, SLOTS = 60, 5
@@ -43,22 +58,45 @@ def ticks(seed: int, count: int, slots: int = SLOTS) -> Records:
     return together(*[part.copy() for part in sequencer.push(out)], *[part.copy() for part in sequencer.finish()])
 
 
+def control(records: Records, numbers: list[int], seed: int) -> Records:
+    """The records with models put in place, taken away and exchanged, and features late and in time again, at seeded places."""
+    chance = np.random.default_rng(seed)
+    out: list[Records] = []
+    for one in np.split(records, range(1, len(records))):
+        out.append(one)
+        if chance.random() < 0.15:
+            extra = empty(1)
+            extra["ts_event"] = extra["ts_recv"] = one["ts_recv"]
+            late = chance.random() < 0.4
+            extra["kind"] = DEGRADE if late else COMMAND
+            extra["instrument"] = int(chance.integers(0, SLOTS + 2))
+            extra.view(np.int64)[3:5] = (FEATURES_LATE, int(chance.integers(0, 2))) if late else (MODEL, int(chance.choice([0, *numbers])))
+            out.append(extra)
+    return together(*out)
+
+
 def run_of(every: str = f"{EVERY}ns", **options: object) -> MarketRun:
-    """A market phase whose last instrument id has no slot."""
-    return MarketRun(features(every), SLOTS, slot_of=[*range(SLOTS), -1], **options)  # type: ignore[arg-type]
+    """A market phase with two models in its table, whose last instrument id has no slot."""
+    chosen = features(every)
+    inputs = ("rsi_2", "returns_2", "spread")
+    models = [
+        model_of(chosen, inputs, triple_barrier(rows=3), {"long.json": stump(50.0, low, high, column=0, columns=3)})
+        for low, high in ((-1.0, 1.0), (0.5, -0.25))
+    ]
+    return MarketRun(chosen, SLOTS, slot_of=[*range(SLOTS), -1], models=models, **options)  # type: ignore[arg-type]
 
 
 def meaning(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Rows without the word that links them inside one call."""
-    return np.delete(rows, [4, 5, 6, 7], axis=1)
+    return np.delete(rows, ROW_NEXT, axis=1)
 
 
 @pytest.mark.parametrize("every", [f"{EVERY}ns", "3t", "4v"])
 @given(seed=st.integers(0, 2**32), cuts=st.lists(st.integers(0, 400), max_size=30), shards=st.integers(1, 4))
 def test_neither_cuts_nor_shards_change_a_bit(every: str, seed: int, cuts: list[int], shards: int) -> None:
     """One call and one shard, or any number of both: the same rows in the same order, and the same state behind them."""
-    records = ticks(seed, 120)
     whole, other = run_of(every), run_of(every, shards=shards)
+    records = control(ticks(seed, 120), whole.numbers, seed)
     expected = whole.push(records)
     assert np.array_equal(meaning(other.push_cut(records, cuts)), meaning(expected))
     assert np.array_equal(other.state, whole.state)
@@ -74,9 +112,12 @@ def test_one_by_one_is_as_good_as_at_once() -> None:
 
 def test_the_market_phase_equals_its_twin() -> None:
     """Compiled and as plain Python in checked memory: the same rows and the same state, to the bit."""
-    records = ticks(8, 300)
     compiled, plain = run_of(), run_of(mode="checked")
-    assert np.array_equal(compiled.push(records), plain.push(records))
+    records = control(ticks(8, 300), compiled.numbers, 8)
+    rows = compiled.push(records)
+    assert np.array_equal(rows, plain.push(records))
+    assert set(rows[:, ROW_STALE]) == {0, 1}
+    assert set(rows[:, ROW_MODEL]) == {0, *compiled.numbers}
     assert np.array_equal(compiled.state, plain.state)
 
 
@@ -99,6 +140,37 @@ def test_features_are_those_of_the_bars() -> None:
     program = features().compile()
     computed = program.compute(np.ascontiguousarray(registers[:, :8].T))
     assert np.array_equal(bits(registers[:, list(program.outputs)]), bits(computed.T))
+
+
+def test_a_row_has_the_scores_of_the_model_in_place_when_its_bar_closed() -> None:
+    """Side, raw score, probability and edge of the better side; NaN without a model; late features stand on the last good row."""
+    run = run_of()
+    records = control(ticks(11, 600), run.numbers, 11)
+    rows = run.push(records)
+    registers, scores = run.registers(rows), run.scores(rows)
+    good: dict[int, tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]] = {}
+    counted = [0, 0, 0]
+    for row, values, found in zip(rows, registers, scores, strict=True):
+        slot = int(row[ROW_SLOT])
+        if row[ROW_STALE]:
+            closed, last, expected = good.get(slot, (0, np.full(len(values), NAN), np.full(4, NAN)))
+            assert row[ROW_GOOD] == closed
+            assert np.array_equal(bits(values[8:]), bits(last[8:]))
+            counted[0] += 1
+        elif not row[ROW_MODEL]:
+            expected = np.full(4, NAN)
+            counted[1] += 1
+        else:
+            low, high = ((-1.0, 1.0), (0.5, -0.25))[run.numbers.index(int(row[ROW_MODEL]))]
+            raw = low if values[run.program.register("rsi_2")] < 50.0 else high
+            probability = 1.0 / (1.0 + np.exp(-abs(raw)))
+            expected = np.array([np.sign(raw), abs(raw), probability, 2.0 * probability - 1.0])
+            counted[2] += 1
+        assert np.allclose(found, expected, rtol=1e-15, equal_nan=True)
+        if not row[ROW_STALE]:
+            good[slot] = (int(row[ROW_CLOSE]), values, found)
+            assert row[ROW_GOOD] == row[ROW_CLOSE]
+    assert min(counted) > 30
 
 
 def test_each_instrument_has_a_state_of_its_own() -> None:
@@ -166,7 +238,8 @@ def test_nothing_but_rows_is_written() -> None:
     state = np.append(new_state(program, np.array([*range(SLOTS), -1])), np.full(8, guard))
     block = np.zeros(program.registers * 1024)
     flat = records.view(np.int64).reshape(-1)
-    count = entry(market_run).bind(state, state, *program.tables, block, memory, memory, heads, flat, flat)(1, len(records), 0, 1)
+    scratch = (block, run.models.table, run.models.table, run.models.keys())
+    count = entry(market_run).bind(state, state, *program.tables, *scratch, memory, memory, heads, flat, flat)(1, len(records), 0, 1)
     assert count == expected
     assert set(memory[count * run.stride :]) == set(heads[-8:]) == set(state[-8:]) == {guard}
     assert heads[0] == 0

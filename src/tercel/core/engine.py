@@ -94,9 +94,9 @@ class Engine:
             block = np.zeros(program.registers * BLOCK_ROWS)
             heads = np.full(1 + 3 * slots, -1, np.int64)
             heads[0] = 0
-            table, keys = self.models.table, self.models.keys()
+            models, keys = self.models.table, self.models.keys()
             bound = entry(market_run).bind(
-                self.market, self.market, *tables, block, table, table, keys, memory, memory, heads, self.inputs, self.inputs
+                self.market, self.market, *tables, block, models, models, keys, memory, memory, heads, self.inputs, self.inputs
             )
             self._shard_runs.append(bound)
             self._scratch.append((block, keys, heads))

@@ -5,8 +5,10 @@ number of the input that closed it. First pass: ticks in order into bars. Second
 its new bars, then the model that was in place when each bar closed.
 
 A degradation says that features take too long. The opcodes still advance, because their state must stay whole; the model is not asked, and
-a row carries the last good registers and scores, flagged stale, with the close of the bar they are of. A shard looks only at instruments of its own (slot % shards), so shards run on threads of their own and their merged rows do
-not depend on how many there are. Rows of one shard are in the order (input, slot).
+a row carries the last good registers and scores, flagged stale, with the close of the bar they are of.
+
+A shard looks only at instruments of its own (slot % shards), so shards run on threads of their own and their merged rows do not depend on
+how many there are. Rows of one shard are in the order (input, slot).
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def day_rolls(rule: str, first_year: int = 2000, last_year: int = 2050) -> npt.N
         hour, minute = (int(part) for part in clock.split(":"))
         zone = ZoneInfo(zone_name)
         start = datetime(first_year, 1, 1, hour, minute)  # noqa: DTZ001 - the zone's wall clock is meant
-    except (ValueError, ZoneInfoNotFoundError) as problem:
+    except (ValueError, ZoneInfoNotFoundError, OSError) as problem:  # OSError: the name of a folder of zones
         raise ConfigError(f"day roll: expected a time and a zone such as '17:00 America/New_York', found {rule!r} ({problem})") from None
     days = (date(last_year + 1, 1, 1) - date(first_year, 1, 1)).days
     naive = np.datetime64(start, "ns").astype(np.int64) + np.arange(days, dtype=np.int64) * 86_400_000_000_000

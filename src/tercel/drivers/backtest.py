@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tercel.base.errors import TercelError
-from tercel.base.records import OUT_FILL, OUTPUT, Records
-from tercel.base.time import clock_ns
+from tercel.base.codes import NAMES, NO_MODEL
+from tercel.base.errors import ConfigError, TercelError
+from tercel.base.records import COMMAND, OUT_FILL, OUTPUT, Records
+from tercel.base.time import clock_ns, format_instant
 from tercel.core.engine import Engine
 from tercel.core.layout import H_LEDGER, H_QUOTES
 from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS
 from tercel.core.setup import CoreConfig
-from tercel.decision.rules import EmaCross
+from tercel.decision.rules import ModelRule, Rule
 from tercel.decision.strategy import Strategy
+from tercel.drivers import schedule
 from tercel.drivers.history import Source
 from tercel.drivers.result import Result, book_of, currency_result, equity_curve, instrument_result
 from tercel.drivers.session import Plan, compile_core
@@ -26,6 +28,7 @@ from tercel.features.program import BASE_COLUMNS
 from tercel.features.spec import FeatureSet
 from tercel.ledger.kernels import L_CASH, L_FEES, L_POSITION, LEDGER_WORDS
 from tercel.market.kernels import Q_MID, QUOTE_WORDS
+from tercel.models.model import Model
 from tercel.risk.limits import Limits
 
 Progress = Callable[[str, int, int], None]
@@ -36,34 +39,37 @@ CLOSE = ROW_WORDS + BASE_COLUMNS.index("close")
 def backtest(
     history: Source,
     features: FeatureSet | None = None,
-    decide: EmaCross | Strategy | None = None,
+    decide: Rule | Model | Strategy | None = None,
     *,
     limits: Limits | None = None,
     venue: VenueModel | None = None,
     plan: Plan | None = None,
     threads: int = 1,
     progress: Progress | None = None,
+    in_sample: bool = False,
 ) -> Result:
     """Trade recorded history and report. Orders go through the same checks and the same venue model as on paper.
 
-    `decide` is a rule or a `Strategy` written in Python (default: the plan's EMA cross). `threads` shards the market phase and changes no
-    bit of the result. `progress(what, done, total)` is told about it. Raises `ConfigError` for settings that do not fit the history.
+    `decide` is a rule, a trained model or a `Strategy` written in Python (default: the plan's EMA cross). A model trades every stretch of
+    its training with the fold that never saw it, and what comes later with its final part; with `in_sample` the final part trades
+    everything, and the report says so. `threads` shards the market phase and changes no bit of the result. `progress(what, done, total)` is
+    told about it. Raises `ConfigError` for settings that do not fit the history, or when a model may speak about none of it.
     """
     plan = plan or Plan()
     plan = replace(
         plan,
         features=features or plan.features,
-        decide=decide or plan.decide,
+        decide=ModelRule(decide) if isinstance(decide, Model) else decide or plan.decide,
         limits=limits or plan.limits,
         venue=venue or plan.venue,
     )
-    return Backtest(plan, history, threads, progress).run()
+    return Backtest(plan, history, threads, progress, in_sample=in_sample).run()
 
 
 class Backtest:
     """One run over one history."""
 
-    def __init__(self, plan: Plan, history: Source, threads: int = 1, progress: Progress | None = None) -> None:
+    def __init__(self, plan: Plan, history: Source, threads: int = 1, progress: Progress | None = None, *, in_sample: bool = False) -> None:
         self._plan, self._history, self._progress = plan, history, progress
         history.check(plan.features.clock)
         self.core: CoreConfig = plan.core(history.instruments, history.quoted)
@@ -76,6 +82,19 @@ class Backtest:
         self.engine = Engine(self.core, self._take, threads=threads, on_rows=self._take_rows)
         self._core_ns = 0
         self._first_ns = 0
+        self._orders: list[Records] = []
+        self._notes: list[str] = []
+        if isinstance(plan.decide, ModelRule):
+            self._place(plan.decide.model, in_sample)
+
+    def _place(self, model: Model, in_sample: bool) -> None:
+        changes = schedule.final(model) if in_sample else schedule.honest(model)
+        self._orders = schedule.commands(changes, model, self.engine.models, self.core.instruments)
+        if in_sample:
+            self._notes.append(f"IN SAMPLE: {model.name} has seen this history; what it earns here says nothing about tomorrow.")
+        else:
+            folds = len({part.name for part in model.folds})
+            self._notes.append(f"Out of sample: {model.name}, {folds} folds, each over the stretch it never saw.")
 
     def _take(self, outputs: Records) -> None:
         self._outputs.append(outputs.copy())
@@ -104,12 +123,13 @@ class Backtest:
         """Play the history to its end."""
         start = clock_ns()
         total, done = self._history.rows, 0
-        for records in self._history.stream(self._plan.feed_latency_ns):
-            if not done:
+        for records in schedule.merged(self._history.stream(self._plan.feed_latency_ns), self._orders):
+            ours = records["kind"][0] == COMMAND
+            if not (done or ours):
                 self._first_ns = int(records["ts_recv"][0])
             for sequenced in self.sequencer.push(records):
                 self._push(sequenced)
-            done += len(records)
+            done += 0 if ours else len(records)
             if self._progress:
                 self._progress("ticks", done, max(total, done))
         for sequenced in self.sequencer.finish():
@@ -126,6 +146,7 @@ class Backtest:
 
     def _result(self, ticks: int, seconds: float) -> Result:
         engine, instruments = self.engine, self.core.instruments
+        self._refuse_silence()
         outputs = np.concatenate(self._outputs) if self._outputs else np.zeros(0, OUTPUT)
         book = book_of(instruments)
         book.apply(outputs)
@@ -148,8 +169,20 @@ class Backtest:
             title=self._history.describe(), instruments=instruments, ticks=ticks, inputs=engine.input_number, bars=engine.rows_seen,
             seconds=seconds, core_seconds=self._core_ns / 1e9, first_ns=self._first_ns, last_ns=engine.stamp, orders=engine.orders,
             outputs=outputs, by_currency=by_currency, by_instrument=[instrument_result(*part) for part in parts],
-            reasons=engine.reasons(), dropped=engine.bar_counts(), state_hash=engine.state_hash(), equity=curves,
+            reasons=engine.reasons(), dropped=engine.bar_counts(), state_hash=engine.state_hash(), equity=curves, notes=self._notes,
         )  # fmt: skip
+
+    def _refuse_silence(self) -> None:
+        """A model that may speak about nothing here is no result."""
+        decide, engine = self._plan.decide, self.engine
+        if isinstance(decide, ModelRule) and engine.evaluations and engine.reasons() == {NAMES[NO_MODEL]: engine.evaluations}:
+            parts = ", ".join(
+                f"{part.name} {format_instant(part.test_first_ns or part.seen_last_ns, 0)}" for part in decide.model.manifest.parts[:8]
+            )
+            raise ConfigError(
+                f"model {decide.model.name}: it has seen all of this history, and no part may speak about it (from: {parts}); "
+                "take other data, or in_sample=True to look at what it learnt"
+            )
 
 
 def place_in_group(groups: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

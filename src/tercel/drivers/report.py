@@ -18,6 +18,8 @@ def show(result: Result, to: Console | None = None) -> None:
     """Print the result for people."""
     out = to or console()
     out.print(f"\n[bold]Back-test[/bold]  {result.title}")
+    for note in result.notes:
+        out.print(f"[bold]{note}[/bold]" if note.startswith("IN SAMPLE") else note)
     core = result.ticks / result.core_seconds if result.core_seconds else 0.0
     out.print(
         f"{result.ticks:,} ticks in {result.seconds:.2f} s = {result.ticks_per_second:,.0f} ticks/s "

@@ -67,6 +67,7 @@ class Result:
     dropped: Mapping[str, int]
     state_hash: str
     equity: Mapping[str, npt.NDArray[np.float64]] = field(repr=False)  # currency -> float64[2, n]: time ns, net equity
+    notes: Sequence[str] = ()  # what a reader must know before the figures, such as that they are in sample
 
     @property
     def ticks_per_second(self) -> float:
@@ -82,7 +83,8 @@ class Result:
     def summary(self) -> dict[str, object]:
         """Everything but the arrays, ready for JSON."""
         return {
-            "title": self.title, "ticks": self.ticks, "inputs": self.inputs, "bars": self.bars, "seconds": self.seconds,
+            "title": self.title, "notes": list(self.notes),
+            "ticks": self.ticks, "inputs": self.inputs, "bars": self.bars, "seconds": self.seconds,
             "core_seconds": self.core_seconds, "ticks_per_second": self.ticks_per_second, "first": format_instant(self.first_ns),
             "last": format_instant(self.last_ns), "orders": self.orders, "fills": len(self.fills),
             "by_currency": msgspec.to_builtins(self.by_currency), "by_instrument": msgspec.to_builtins(self.by_instrument),

@@ -11,7 +11,7 @@ from tercel.core.engine import kernels
 from tercel.core.sequencer import Sequencer, sequence
 from tercel.core.setup import CoreConfig
 from tercel.core.step import step_run
-from tercel.decision.rules import EmaCross
+from tercel.decision.rules import EmaCross, ModelRule, Rule
 from tercel.decision.strategy import Strategy
 from tercel.execution.venue import VenueModel
 from tercel.features.program import TIME_CLOCK
@@ -31,11 +31,15 @@ class Plan:
     """
 
     features: FeatureSet = field(default_factory=lambda: FeatureSet(bars("1m"), ()))
-    decide: EmaCross | Strategy | None = field(default_factory=EmaCross)
+    decide: Rule | Strategy | None = field(default_factory=EmaCross)
     limits: Limits = field(default_factory=Limits)
     venue: VenueModel = field(default_factory=VenueModel)
     grace: str = "250ms"
     feed_latency: str = "1ms"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.decide, ModelRule) and not self.features.features:
+            object.__setattr__(self, "features", self.decide.model.feature_set)  # a model brings its bars and features
 
     def on(self, every: str | None, price: str | None) -> Plan:
         """The same plan on other bars: `every` ("1m", "100t") or `price` ("trade"), where given."""

@@ -18,12 +18,13 @@ import msgspec
 
 from tercel.base.errors import ConfigError
 from tercel.base.time import parse_duration
-from tercel.decision.rules import EmaCross
+from tercel.decision.rules import EmaCross, ModelRule
 from tercel.decision.strategy import Strategy
 from tercel.drivers.session import Plan
 from tercel.execution.venue import VenueModel
 from tercel.features import spec
 from tercel.features.opcodes import OPCODES
+from tercel.models.manifest import encode
 from tercel.risk.limits import Limits
 
 FILE_NAME: Final = "tercel.toml"
@@ -107,6 +108,10 @@ def text_of(plan: Plan) -> str:
     decide = plan.decide
     if isinstance(decide, Strategy):
         shown: Any = {"strategy": f"{type(decide).__module__}:{type(decide).__qualname__}", "source": _source_hash(type(decide))}
+    elif isinstance(decide, ModelRule):
+        manifest = hashlib.sha256(encode(decide.model.manifest)).hexdigest()
+        numbers = {field.name: getattr(decide, field.name) for field in dataclasses.fields(decide) if field.name != "model"}
+        shown = {"model": decide.model.name, "manifest": manifest, **numbers}
     else:
         shown = dataclasses.asdict(decide) if decide is not None else None
     table = {

@@ -1,46 +1,121 @@
-"""The table of models in place: what a command by number finds when the market phase scores a row."""
+"""Models in place: bound to one program, in a table that the market phase looks into by number.
+
+To bind a model reads and packs its trees, which takes long. A running trader therefore takes a model that somebody else has bound and
+stored (`Bound.save`): it maps the file and has a place for it between two inputs.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final
+import hashlib
+import os
+from itertools import pairwise
+from pathlib import Path
+from typing import Final, NamedTuple
 
+import crc32c
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tercel.base.errors import ConfigError
+from tercel.base.errors import ConfigError, DataError
 from tercel.base.kernel import address_of
 from tercel.features.program import Program
-from tercel.models.manifest import Calibration, Part, model_number
+from tercel.models.barriers import TripleBarrier
+from tercel.models.manifest import Part, model_number
 from tercel.models.model import Model
 from tercel.models.packing import remap
 from tercel.models.scoring import (
     MODELS_MAX,
     T_LONG,
     T_LONG_NODES,
-    T_LOSS,
     T_NUMBER,
-    T_OFFSET,
     T_SHORT,
     T_SHORT_NODES,
-    T_SIDE_WORDS,
     T_SLOPE,
-    T_WIN,
     TABLE_WORDS,
 )
 
-KEYS_MAX: Final = 1 << 16  # virtual features of the largest forest that can be placed
+Words = npt.NDArray[np.int64]
+KEYS_MAX: Final = 1 << 16  # different tests of columns in the largest forest that can be placed
+MAGIC: Final = int.from_bytes(b"TERCMB01", "little")
+MAGIC_AT, CRC_AT, MEANING_AT, LENGTHS_AT, TABLE_AT, DATA_AT = 0, 1, 2, 3, 8, 8 + TABLE_WORDS
+
+
+class Bound(NamedTuple):
+    """A part of a model, bound to the registers of a program: its words of the table and the memory these will point to."""
+
+    number: int
+    meaning: int  # of the program and the barriers: a core that runs others cannot take it
+    words: Words
+    memory: tuple[Words, ...]  # rules and nodes of the long forest, then of the short one when there is one
+
+    def save(self, path: Path) -> None:
+        """Store it, to be loaded by another process: whole or not at all."""
+        lengths = [*(len(array) for array in self.memory), 0, 0][:4]
+        head = np.array([MAGIC, 0, self.meaning, *lengths, 0, *self.words], np.int64)
+        content = np.concatenate([head, *self.memory])
+        content[CRC_AT] = crc32c.crc32c(content[CRC_AT + 1 :].tobytes())
+        temporary = path.with_suffix(".new")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content.tobytes())
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: Path) -> Bound:
+        """The bound model in a file. Raises `DataError` when there is none, or it is damaged."""
+        try:
+            content = np.fromfile(path, np.int64)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        if len(content) < DATA_AT or content[MAGIC_AT] != MAGIC:
+            raise DataError(f"{path}: expected a bound model, found {len(content)} words of something else; bind it again")
+        if content[CRC_AT] != crc32c.crc32c(content[CRC_AT + 1 :].tobytes()):
+            raise DataError(f"{path}: expected checksum {content[CRC_AT]}, the content has another; bind it again")
+        lengths = [int(length) for length in content[LENGTHS_AT : LENGTHS_AT + 4] if length]
+        ends = np.cumsum([DATA_AT, *lengths])
+        memory = tuple(content[first:last] for first, last in pairwise(ends.tolist()))
+        words = content[TABLE_AT:DATA_AT]
+        return cls(int(words[T_NUMBER]), int(content[MEANING_AT]), words, memory)
+
+
+def meaning_of(program: str, barriers: TripleBarrier) -> int:
+    """62 bits over a program's hash and the barriers: what a core and a model must have in common."""
+    return int.from_bytes(hashlib.sha256(msgspec.json.encode([program, barriers])).digest()[:8], "little") >> 2
+
+
+def bind(model: Model, part: Part, program: Program) -> Bound:
+    """Bind a part of a model to the registers of a program; reads and packs its forests.
+
+    Raises `ConfigError` when the model was trained on another program or is too large, `DataError` when it is damaged.
+    """
+    manifest = model.manifest
+    if manifest.program != program.hash:
+        expected, found = program.hash[:16], manifest.program[:16]
+        raise ConfigError(f"model {model.name}: expected one of the feature program {expected}, it was trained on {found}; train again")
+    words, memory = np.zeros(TABLE_WORDS, np.int64), []
+    for file in filter(None, (part.long, part.short)):
+        packed = model.forest(file).packed
+        if packed.virtual >= KEYS_MAX:
+            expected = f"expected fewer than {KEYS_MAX} different tests of columns"
+            raise ConfigError(f"model {model.name}: {file}: {expected}, found {packed.virtual}; train with fewer leaves or trees")
+        memory += [remap(packed, [program.register(name) for name in manifest.inputs]), packed.W]
+    reals = words.view(np.float64)
+    for at, one in zip((T_SLOPE, T_SLOPE + 4), (part.long_calibration, part.short_calibration), strict=True):
+        reals[at : at + 4] = one.slope, one.offset, one.win, one.loss
+    words[T_NUMBER] = model_number(manifest, part)
+    return Bound(int(words[T_NUMBER]), meaning_of(manifest.program, manifest.barriers), words, tuple(memory))
 
 
 class Placement:
-    """Models of one program, by number. `place` may be called while the core runs: a place is read only after a command names its number."""
+    """The models of one core, by number. A model may be put in while the core runs: it is read only after a command names it."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
         self.table = np.zeros(MODELS_MAX * TABLE_WORDS, np.int64)
-        self._memory: dict[int, tuple[Any, ...]] = {}  # what the addresses point to, by number
+        self._memory: dict[int, tuple[Words, ...]] = {}  # what the addresses point to, by number
 
-    def keys(self) -> npt.NDArray[np.int64]:
-        """Memory for the keys of one row; one for each shard."""
+    def keys(self) -> Words:
+        """Memory for the keys of one row; each shard has its own."""
         return np.zeros(KEYS_MAX, np.int64)
 
     @property
@@ -49,54 +124,30 @@ class Placement:
         return tuple(self._memory)
 
     def place(self, model: Model, part: Part) -> int:
-        """Put a part of a model into the table; its number. Nothing happens when it is there already.
+        """Bind a part of a model and put it in; its number. Raises what `bind` and `put` do."""
+        number = model_number(model.manifest, part)
+        return number if number in self._memory else self.put(bind(model, part, self._program))
 
-        Raises `ConfigError` when the model was trained on another program, is too large, or the table is full.
-        """
-        manifest = model.manifest
-        if manifest.program != self._program.hash:
-            expected, found = self._program.hash[:16], manifest.program[:16]
-            raise ConfigError(f"model {model.name}: expected one of the feature program {expected}, it was trained on {found}; train again")
-        number = model_number(manifest, part)
-        if number in self._memory:
-            return number
+    def put(self, bound: Bound) -> int:
+        """Put in a bound model; its number. Nothing happens when it is there already. Raises `ConfigError` when the table is full."""
+        if bound.number in self._memory:
+            return bound.number
         if len(self._memory) == MODELS_MAX:
-            raise ConfigError(f"model {model.name}: {MODELS_MAX} models are in place already; restart, or `remove` one that is not in use")
-        registers = [self._program.register(name) for name in manifest.inputs]
-        memory: list[Any] = []
-        words = np.zeros(TABLE_WORDS, np.int64)
-        sides = ((part.long, part.long_calibration, T_LONG), (part.short, part.short_calibration, T_SHORT))
-        for side, (file, calibration, at) in enumerate(sides):
-            self._calibrate(words.view(np.float64), side, calibration)
-            if not file:
-                continue
-            packed = model.forest(file).packed
-            if packed.virtual >= KEYS_MAX:
-                raise ConfigError(f"model {model.name}: {file}: expected fewer than {KEYS_MAX} different tests of columns, found {packed.virtual}")
-            bound = remap(packed, registers)
-            memory += [bound, packed.W]
-            words[at], words[at + T_LONG_NODES - T_LONG] = address_of(bound), address_of(packed.W)
+            raise ConfigError(f"models: {MODELS_MAX} are in place already, which is the most; take one out that is not in use")
         taken = {self._place_of(known) for known in self._memory}
-        free = next(place for place in range(MODELS_MAX) if place not in taken)
-        self._memory[number] = tuple(memory)
-        at = free * TABLE_WORDS
+        at = TABLE_WORDS * next(place for place in range(MODELS_MAX) if place not in taken)
+        words = bound.words.copy()
+        for place, array in zip((T_LONG, T_LONG_NODES, T_SHORT, T_SHORT_NODES), bound.memory, strict=False):
+            words[place] = address_of(array)
+        self._memory[bound.number] = bound.memory
         self.table[at + 1 : at + TABLE_WORDS] = words[1:]
-        self.table[at + T_NUMBER] = number  # last: whoever looks for it finds a whole place
-        return number
+        self.table[at + T_NUMBER] = bound.number  # last: whoever finds it finds a whole place
+        return bound.number
 
     def remove(self, number: int) -> None:
-        """Take a model out of the table. No slot may have it in place, or its rows would have no scores."""
+        """Take a model out. No instrument may have it in place, or its rows would have no scores."""
         self.table[self._place_of(number) * TABLE_WORDS + T_NUMBER] = 0
         del self._memory[number]
 
     def _place_of(self, number: int) -> int:
         return int(np.flatnonzero(self.table[T_NUMBER::TABLE_WORDS] == number)[0])
-
-    @staticmethod
-    def _calibrate(reals: npt.NDArray[np.float64], side: int, calibration: Calibration) -> None:
-        at = side * T_SIDE_WORDS
-        reals[at + T_SLOPE], reals[at + T_OFFSET] = calibration.slope, calibration.offset
-        reals[at + T_WIN], reals[at + T_LOSS] = calibration.win, calibration.loss
-
-
-assert T_SHORT_NODES - T_SHORT == T_LONG_NODES - T_LONG
