@@ -31,6 +31,11 @@ def session_dir(account: str) -> Path:
     return home() / "accounts" / account
 
 
+def bound_dir(account: str) -> Path:
+    """Models bound for the core of one account: its own, and those a running trader was told to take."""
+    return session_dir(account) / "models"
+
+
 def run_dir(account: str) -> Path:
     """Control block, shared snapshot and process files of the running trader of one account."""
     return session_dir(account) / "run"

@@ -18,12 +18,23 @@ from tercel.base.time import format_instant
 from tercel.core import account_phase as phase
 from tercel.core.context import CoreContext
 from tercel.core.layout import H_EVALUATIONS, H_FAULT, H_FILL_NUMBER, H_IDENTITY, H_ORDER_NUMBER, H_REASONS, H_STAMP, ID_EPOCH, ID_INPUT
-from tercel.core.market_phase import M_BASE, M_SLOT_WORDS, ROW_CLOSE, ROW_OPEN, ROW_SLOT, ROW_WORDS, market_run, merge_rows, new_state
+from tercel.core.market_phase import (
+    M_BASE,
+    M_SLOT_WORDS,
+    N_LATE,
+    ROW_CLOSE,
+    ROW_OPEN,
+    ROW_SLOT,
+    ROW_WORDS,
+    market_run,
+    merge_rows,
+    new_state,
+)
 from tercel.core.setup import CoreConfig, new_account
 from tercel.decision.strategy import Bar, Strategy
 from tercel.execution.lifecycle import table
 from tercel.features.program import BASE_COUNT, BLOCK_ROWS
-from tercel.market.kernels import BAR_AHEAD, BAR_LATE, BAR_UNPRICED, PENDING
+from tercel.market.kernels import BAR_AHEAD, BAR_LATE, BAR_UNPRICED, BAR_WORDS, PENDING
 from tercel.models.placement import Placement
 from tercel.models.scoring import SCORES
 
@@ -142,6 +153,12 @@ class Engine:
     def evaluations(self) -> int:
         """Rows the strategy was asked about."""
         return int(self.account[H_EVALUATIONS])
+
+    @property
+    def late(self) -> bool:
+        """Whether some instrument stands on its last good features."""
+        base, step = int(self.market[M_BASE]), int(self.market[M_SLOT_WORDS])
+        return bool(self.market[base + BAR_WORDS + self.config.program.state_words + N_LATE :: step].any())
 
     def push(self, records: Records) -> None:
         """Apply sequenced inputs (dtype TICK). Raises `CoreFault` before the input that could not be applied."""

@@ -218,9 +218,9 @@ class Sequencer:
             yield from self.push(np.empty(0, TICK), int(self.state[S_BOUNDARY] + self.state[S_GRACE]))
 
 
-def command(code: int, stamp_ns: int, value: int = 0) -> Records:
-    """One COMMAND input."""
+def command(code: int, stamp_ns: int, value: int = 0, instrument: int = 0, kind: int = COMMAND) -> Records:
+    """One COMMAND input (or DEGRADE, which has the same form) about an instrument, 0 for all."""
     record = np.zeros(1, TICK)
-    record["kind"], record["ts_event"], record["ts_recv"] = COMMAND, stamp_ns, stamp_ns
+    record["kind"], record["ts_event"], record["ts_recv"], record["instrument"] = kind, stamp_ns, stamp_ns, instrument
     record.view(np.int64)[BODY], record.view(np.int64)[BODY + 1] = code, value
     return record

@@ -61,6 +61,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     feed: FeedSpec
     settings: str | None = None  # path of a settings file
     strategy: str | None = None
+    model: str | None = None
     bars: str | None = None
     price: str | None = None
     seconds: float | None = None
@@ -97,7 +98,7 @@ def simulated() -> tuple[SimulatedSymbol, ...]:
 
 def make_trader(spec: RunSpec) -> Trader:
     """The trader of a description, not started."""
-    plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy).on(spec.bars, spec.price)
+    plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy, spec.model).on(spec.bars, spec.price)
     feed, quoted = make_feed(spec.feed, plan)
     options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds, spec.spin, spec.feed.identity)
     return Trader(plan, feed, options, quoted)

@@ -63,8 +63,7 @@ def commands(changes: Iterable[Change], model: Model, models: Placement, instrum
         number = models.place(model, change.part) if change.part is not None else 0
         targets = [change.instrument] if change.instrument else [name for name in identifiers if name not in own] if own else [""]
         for target in targets:
-            record = command(MODEL, max(change.at_ns - 1, 0), number)
-            record["instrument"] = identifiers[target] if target else 0
+            record = command(MODEL, max(change.at_ns - 1, 0), number, identifiers[target] if target else 0)
             found.append((change.at_ns, record))
     return [record for _, record in sorted(found, key=lambda pair: pair[0])]
 

@@ -27,7 +27,8 @@ class Plan:
     """What to trade and how; the same plan drives back-test, paper and live.
 
     `grace`: how long after a boundary a time bar still takes late ticks. `feed_latency`: modelled delay of recordings without arrival
-    times.
+    times. `late_after`: features that take longer are late; the core then stands on the last good ones until they are in time again ("0s":
+    never).
     """
 
     features: FeatureSet = field(default_factory=lambda: FeatureSet(bars("1m"), ()))
@@ -36,6 +37,7 @@ class Plan:
     venue: VenueModel = field(default_factory=VenueModel)
     grace: str = "250ms"
     feed_latency: str = "1ms"
+    late_after: str = "25ms"
 
     def __post_init__(self) -> None:
         if isinstance(self.decide, ModelRule) and not self.features.features:
@@ -51,6 +53,11 @@ class Plan:
     def feed_latency_ns(self) -> int:
         """`feed_latency` in ns."""
         return parse_duration(self.feed_latency)
+
+    @property
+    def late_after_ns(self) -> int:
+        """`late_after` in ns."""
+        return parse_duration(self.late_after)
 
     @property
     def complete_features(self) -> FeatureSet:

@@ -12,13 +12,13 @@ import sys
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from tercel.base.errors import ConfigError
 from tercel.base.time import parse_duration
-from tercel.decision.rules import EmaCross, ModelRule
+from tercel.decision.rules import EmaCross, ModelRule, Rule
 from tercel.decision.strategy import Strategy
 from tercel.drivers.session import Plan
 from tercel.execution.venue import VenueModel
@@ -28,33 +28,35 @@ from tercel.models.manifest import encode
 from tercel.risk.limits import Limits
 
 FILE_NAME: Final = "tercel.toml"
-_SECTIONS: Final[dict[str, type[Any]]] = {"rule": EmaCross, "risk": Limits, "venue": VenueModel}
-_BARS: Final = ("every", "price", "grace", "feed_latency")
-_DURATIONS: Final = ("grace", "feed_latency", "quote_age_max", "latency")
+_SECTIONS: Final[dict[str, type[Any]]] = {"risk": Limits, "venue": VenueModel}
+_BARS: Final = ("every", "price", "grace", "feed_latency", "late_after")
+_DURATIONS: Final = ("grace", "feed_latency", "late_after", "quote_age_max", "latency", "stale_max")
+_TIMING: Final = ("grace", "feed_latency", "late_after")
 _MAKERS: Final = tuple(op for op in OPCODES if op != "difference")  # those that numbers alone describe
 _FEATURE_TEXT: Final = re.compile(r"(?P<op>[a-z_]+?)(?P<numbers>(?:_[0-9]+(?:\.[0-9]+)?)*)(?:_(?P<output>[a-z]+))?")
-_TOP: Final = ("bars", "features", "strategy", *_SECTIONS)
+_TOP: Final = ("bars", "features", "strategy", "model", "rule", *_SECTIONS)
 
 
-def load(path: Path | None = None, strategy: str | None = None) -> Plan:
+def load(path: Path | None = None, strategy: str | None = None, model: str | None = None) -> Plan:
     """The plan of a settings file: the one given, else `tercel.toml` in the working folder, else the defaults.
 
-    `strategy` ("module:Class") overrides the file's. Raises `ConfigError` naming the file and the key.
+    `strategy` ("module:Class") or `model` ("name", "name@3", "name@production") overrides the file's. Raises `ConfigError` naming the file
+    and the key, and what the registry raises for a model it does not have or trust.
     """
     if path is None and Path(FILE_NAME).is_file():
         path = Path(FILE_NAME)
     if path is None:
-        return parse({}, "defaults", strategy)
+        return parse({}, "defaults", strategy, model)
     try:
         table = tomllib.loads(path.read_text())
     except FileNotFoundError:
         raise ConfigError(f"settings: expected a file {path}, found none") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    return parse(table, str(path), strategy)
+    return parse(table, str(path), strategy, model)
 
 
-def parse(table: Mapping[str, Any], where: str, strategy: str | None = None) -> Plan:
+def parse(table: Mapping[str, Any], where: str, strategy: str | None = None, model: str | None = None) -> Plan:
     """The plan of a table of settings as TOML gives it."""
     _known(table, _TOP, where, "")
     bars = _section(table, "bars", where)
@@ -69,12 +71,30 @@ def parse(table: Mapping[str, Any], where: str, strategy: str | None = None) -> 
     _durations(bars, f"{where}: bars.")
     features = tuple(feature(text, where) for text in _strings(table, "features", where))
     made = {name: _make(kind, _section(table, name, where), where, name) for name, kind in _SECTIONS.items()}
-    wanted = strategy or table.get("strategy")
-    if wanted is not None:
-        _check_type("str", wanted, f"{where}: strategy")
-    decide: EmaCross | Strategy = made["rule"] if wanted is None else load_strategy(wanted, where)
-    timing = {key: bars[key] for key in ("grace", "feed_latency") if key in bars}
+    decide = _decide(table, where, strategy, model)
+    if isinstance(decide, ModelRule) and not bars and not features:
+        clock = decide.model.feature_set.clock
+    timing = {key: bars[key] for key in _TIMING if key in bars}
     return Plan(spec.FeatureSet(clock, features), decide, made["risk"], made["venue"], **timing)
+
+
+def _decide(table: Mapping[str, Any], where: str, strategy: str | None, model: str | None) -> Rule | Strategy:
+    """The strategy or model named by the caller, else by the file, else the built-in rule; `[rule]` sets what is not a strategy."""
+    named = {key: value for key, value in (("strategy", strategy), ("model", model)) if value is not None}
+    named = named or {key: table[key] for key in ("strategy", "model") if key in table}
+    for key, value in named.items():
+        _check_type("str", value, f"{where}: {key}")
+    if len(named) > 1:
+        raise ConfigError(f"{where}: expected a strategy or a model, found both ({named['strategy']!r} and {named['model']!r})")
+    section = _section(table, "rule", where)
+    if "strategy" in named:
+        _make(EmaCross, section, where, "rule")  # a mistake in it is told, though nobody reads it
+        return load_strategy(named["strategy"], where)
+    if "model" in named:
+        from tercel.models.registry import Registry
+
+        return cast("ModelRule", _make(ModelRule, section, where, "rule", model=Registry().load(named["model"])))
+    return cast("EmaCross", _make(EmaCross, section, where, "rule"))
 
 
 def feature(text: str, where: str = "features") -> spec.Feature:
@@ -120,6 +140,7 @@ def text_of(plan: Plan) -> str:
             "price": plan.features.clock.price,
             "grace": plan.grace,
             "feed_latency": plan.feed_latency,
+            "late_after": plan.late_after,
         },
         "features": [one.name for one in plan.features.features],
         "decide": shown,
@@ -162,14 +183,14 @@ def _strings(table: Mapping[str, Any], name: str, where: str) -> list[str]:
     return values
 
 
-def _make(kind: type[Any], section: Mapping[str, Any], where: str, name: str) -> Any:
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+def _make(kind: type[Any], section: Mapping[str, Any], where: str, name: str, **given: Any) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.name not in given}
     _known(section, tuple(fields), where, f"{name}.")
     for key, value in section.items():
         _check_type(str(fields[key].type), value, f"{where}: {name}.{key}")
     _durations(section, f"{where}: {name}.")
     with _naming(where):
-        return kind(**section)
+        return kind(**given, **section)
 
 
 def _durations(section: Mapping[str, Any], prefix: str) -> None:

@@ -21,10 +21,14 @@ import numpy.typing as npt
 
 from tercel import __version__
 from tercel.base import codes, paths
+from tercel.base.errors import TercelError
 from tercel.base.kernel import CACHE, COMPILED
 from tercel.base.records import (
+    DEGRADE,
     EPOCH,
+    FEATURES_LATE,
     HALT,
+    MODEL,
     OUT_DENIED,
     OUT_FILL,
     OUT_INTENT,
@@ -37,8 +41,10 @@ from tercel.core.engine import Engine
 from tercel.core.layout import H_ACCOUNT
 from tercel.core.sequencer import S_DECREASED, command
 from tercel.core.step import Step
+from tercel.drivers.late import LateWatch
 from tercel.drivers.publisher import Publisher
 from tercel.drivers.recovery import Recovered, Recovery, State, save_snapshot, state_of
+from tercel.drivers.seats import Seats
 from tercel.drivers.session import Plan, Progress, compile_core
 from tercel.drivers.settings import hash_of, text_of
 from tercel.journal import entries
@@ -46,7 +52,7 @@ from tercel.journal.input_log import InputLog
 from tercel.journal.journal import Journal
 from tercel.journal.journal import Sync as JournalSync
 from tercel.market.feeds.base import Feed
-from tercel.observe.control import HALTED, REFUSED, RUNNING, ControlServer, Request
+from tercel.observe.control import HALTED, REFUSED, RUNNING, TAKEN, ControlServer, Request
 from tercel.observe.live import LiveWriter
 from tercel.observe.stages import DECIDE, FEATURES, FEED, JOURNAL, LOG, PUBLISH, SEQUENCE, TOTAL
 from tercel.risk.kernels import K_HALTED
@@ -94,12 +100,14 @@ class Trader:
         self._step: Step | None = None
         self._safe = 0
         self._whole = True  # the state is that between two inputs; False from an error in the middle of one
+        self._late = LateWatch(plan.late_after_ns)
 
     def start(self, progress: Progress | None = None) -> Recovered:
         """Take the account's lock, compile, recover, raise the epoch durably. Raises `ConfigError` when another trader has the account."""
         self.control = ControlServer(paths.run_dir(self.options.account))
         compile_core(self.core, progress)
         self.engine = Engine(self.core, self._take, on_rows=self._take_rows)
+        self._seats = Seats(self.plan.decide, self.options.account, self.engine)
         self._publisher: Publisher | None = None
         self.log, self.journal = InputLog(self.folder / "inputs"), Journal(self.folder / "journal", sync=self.options.sync)
         self.log.open()
@@ -159,6 +167,11 @@ class Trader:
         self._apply(command(EPOCH, 0, self.epoch))
         if self.recovered is not None and self.recovered.how == "rewarmed":
             self._apply(command(REWARM, 0, self.core.program.memory_rows))
+        if self.recovered is not None and self.recovered.how != "recovered":
+            for order in self._seats.first():
+                self._apply(order)
+        if self.engine.late:
+            self._say_late(0)  # an earlier trader found them late; this one has yet to see
         if self.control.killed and not self.halted:
             self._apply(command(HALT, 0))
 
@@ -201,6 +214,9 @@ class Trader:
             self._obey(request)
         if self.control.killed and not self.halted:
             self._apply(command(HALT, 0))
+        late = self._late.news(turn_started)
+        if late is not None:
+            self._say_late(late)
         wall = wall_ns()
         records = self.feed.poll(wall, POLL_LIMIT)
         if not len(records):
@@ -250,6 +266,7 @@ class Trader:
             raise
         decided = clock_ns()
         self._histograms[TOTAL].record(decided - started)
+        self._late.took(decided - started, decided)
         # Before the journal: it must never know an output whose input the log lacks.
         self.log.append(step.sequenced)
         logged = clock_ns()
@@ -274,8 +291,14 @@ class Trader:
             self._histograms[FEATURES].record(featured - logged)
             self._histograms[DECIDE].record(decided - featured)
             self._histograms[TOTAL].record(decided - started)
+            self._late.took(featured - logged, decided)
         if self._outputs:
             self._keep_outputs(decided)
+
+    def _say_late(self, late: int) -> None:
+        """From here on the core stands on the last good features, or asks for new ones again. An input, so that a replay knows."""
+        self._apply(command(FEATURES_LATE, 0, late, kind=DEGRADE))
+        self._note(entries.Note("features", "late" if late else "in time"))
 
     def _keep_outputs(self, at: int) -> None:
         """The journal first, then the eyes."""
@@ -293,11 +316,23 @@ class Trader:
     def _obey(self, request: Request) -> None:
         self._note(entries.Command(request.command, request.who, request.why))
         self.journal.commit()
+        if request.command == MODEL:
+            self._take_model(request)
+            return
         self._apply(command(request.command, 0))
         wanted = HALTED if request.command == HALT else RUNNING
         state = HALTED if self.halted else RUNNING
         self.control.acknowledge(request, self.engine.input_number, state if state == wanted else REFUSED)
         self._publish("trading")
+
+    def _take_model(self, request: Request) -> None:
+        try:
+            self._apply(self._seats.take(request.why))
+            state = TAKEN
+        except TercelError as error:
+            self._note(entries.Note("model", f"refused: {error}"))
+            state = REFUSED
+        self.control.acknowledge(request, self.engine.input_number, state)
 
     def _housekeeping(self, now: int, state: str) -> None:
         if now - self._published >= PUBLISH_NS:

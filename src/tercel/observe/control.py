@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import ConfigError, DataError, NotRunning, TercelError
-from tercel.base.records import HALT, RESUME
+from tercel.base.records import HALT, MODEL, RESUME
 from tercel.base.time import NS_PER_S, clock_ns, wall_ns
 from tercel.observe.locks import TRADER_LOCK, acquire, trader_alive
 
@@ -42,7 +42,7 @@ assert SLOTS_AT + SLOTS_MAX * SLOT.itemsize <= CONTROL_BYTES
 
 LOCK_WAIT_S: Final = 0.5
 POLL_S: Final = 0.001
-HALTED, RUNNING, REFUSED, UNANSWERED = "halted", "running", "refused", "unanswered"
+HALTED, RUNNING, REFUSED, UNANSWERED, TAKEN = "halted", "running", "refused", "unanswered", "taken"
 
 
 class Busy(TercelError):
@@ -50,7 +50,7 @@ class Busy(TercelError):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a client asks of the trader: `command` is `HALT` or `RESUME` of base.records; `kill` is the token a resume may clear."""
+    """What a client asks of the trader: `command` is `HALT`, `RESUME` or `MODEL` of base.records; `kill` is what a resume may clear."""
 
     number: int
     command: int
@@ -61,7 +61,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Ack(msgspec.Struct, frozen=True):
-    """The trader's answer: HALTED, RUNNING, REFUSED, or UNANSWERED when none came in time, and the number of the input that did it."""
+    """The trader's answer: HALTED, RUNNING, TAKEN, REFUSED, or UNANSWERED in time, and the number of the input that did it."""
 
     number: int
     input_number: int
@@ -123,6 +123,12 @@ class ControlClient:
             flag = "the kill flag stays set" if self.killed else "the kill flag is not set"
             raise NotRunning(f"resume: no trader is running; {flag}. Start it with `tercel run`, then resume")
         return self._ask(RESUME, why, timeout_s)
+
+    def take_model(self, number: int, instrument: str = "", timeout_s: float = 2.0) -> Ack:
+        """Ask the trader to let the bound model `number` score an instrument ("": all) from now on. NotRunning without a trader."""
+        if not trader_alive(self.folder):
+            raise NotRunning("model: no trader is running; start it with `tercel run --model NAME`")
+        return self._ask(MODEL, f"{number} {instrument}".strip(), timeout_s)
 
     def _ask(self, command: int, why: str, timeout_s: float) -> Ack:
         give_up = clock_ns() + int(timeout_s * NS_PER_S)
@@ -199,7 +205,7 @@ class ControlServer:
         return request
 
     def acknowledge(self, request: Request, input_number: int, state: str) -> None:
-        """Answer `request`: `input_number` is the input that carried it, `state` is HALTED, RUNNING or REFUSED.
+        """Answer `request`: `input_number` is the input that carried it, `state` is HALTED, RUNNING, TAKEN or REFUSED.
 
         A RESUME that is answered RUNNING clears the kill flag, unless someone halted after that request was made.
         """

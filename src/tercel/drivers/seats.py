@@ -1,0 +1,82 @@
+"""Who scores which instrument in a running trader: the models its core may name, and how another one takes the seat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from tercel.base import paths
+from tercel.base.errors import ConfigError, DataError
+from tercel.base.records import MODEL, Records
+from tercel.core.engine import Engine
+from tercel.core.sequencer import command
+from tercel.decision.rules import ModelRule
+from tercel.drivers import schedule
+from tercel.models.manifest import FINAL
+from tercel.models.model import Model
+from tercel.models.placement import Bound, bind, meaning_of
+
+KEPT: Final = 64  # bound models of an account that a start puts in place, the newest
+
+
+def store(model: Model, account: str, engine_program: str) -> list[tuple[str, int]]:
+    """Bind the final parts of a model for the core of an account and store them; (instrument, number) of each.
+
+    Reading and packing trees takes a tenth of a second and belongs into the process of whoever wants the model, not into the trader. Raises
+    `ConfigError` when the model was trained on another program than `engine_program`.
+    """
+    program = model.feature_set.compile()
+    if engine_program != program.hash:
+        raise ConfigError(
+            f"model {model.name}: expected one of the program {engine_program[:16]}, which account {account} computes, "
+            f"found {program.hash[:16]}; restart the trader with this model"
+        )
+    stored = []
+    for part in model.manifest.parts:
+        if part.name == FINAL:
+            bound = bind(model, part, program)
+            bound.save(_file(account, bound.number))
+            stored.append((part.instrument, bound.number))
+    return stored
+
+
+def _file(account: str, number: int) -> Path:
+    return paths.bound_dir(account) / f"{number}.bound"
+
+
+class Seats:
+    """The models of one trader."""
+
+    def __init__(self, decide: object, account: str, engine: Engine) -> None:
+        self._rule = decide if isinstance(decide, ModelRule) else None
+        self._account, self._engine = account, engine
+        if self._rule is None:
+            return
+        self._meaning = meaning_of(engine.config.program.hash, self._rule.model.manifest.barriers)
+        store(self._rule.model, account, engine.config.program.hash)
+        # What earlier traders of the account were told to take as well: a log that is replayed may name it.
+        stored = sorted(paths.bound_dir(account).glob("*.bound"), key=lambda path: path.stat().st_mtime)
+        for path in stored[-KEPT:]:
+            bound = Bound.load(path)
+            if bound.meaning == self._meaning:
+                engine.models.put(bound)
+
+    def first(self) -> list[Records]:
+        """The commands that seat the plan's own model."""
+        if self._rule is None:
+            return []
+        return schedule.commands(schedule.final(self._rule.model), self._rule.model, self._engine.models, self._engine.config.instruments)
+
+    def take(self, wanted: str) -> Records:
+        """The command that seats what a request names: "NUMBER" or "NUMBER INSTRUMENT", bound and stored by whoever asks.
+
+        Raises `ConfigError` when it does not fit this core, `DataError` when it is not stored or damaged.
+        """
+        text, _, instrument = wanted.partition(" ")
+        identifiers = {one.name: one.id for one in self._engine.config.instruments} | {"": 0}
+        if not text.isdecimal() or instrument not in identifiers:
+            raise DataError(f"model: expected a number and one of {', '.join(filter(None, identifiers))}, found {wanted!r}")
+        bound = Bound.load(_file(self._account, int(text)))
+        if self._rule is None or bound.meaning != self._meaning:
+            raise ConfigError(f"model {text}: it has other features or barriers than what this trader runs; restart it with that model")
+        return command(MODEL, 0, self._engine.models.put(bound), identifiers[instrument])
