@@ -29,7 +29,8 @@ RULE = EmaCross(fast=5, slow=12, volatility_rows=10, enter=0.2, exit=0.05, risk_
 # Limits that bite now and then, liquidity that makes partial fills, so that every path of the core is walked.
 LIMITS = Limits(position_lots={"XAUUSD": 0.3, "": 0.2}, order_lots=0.5, orders_per_second=1, daily_loss=500, quote_age_max="8s")
 VENUE = VenueModel(latency="150ms", liquidity_lots=0.05)
-PLAN = Plan(FeatureSet(bars("5s"), (sma(20), rsi(14))), RULE, LIMITS, VENUE)
+# Without a limit on the time of features: a hiccup of the machine would be an input that no back-test has.
+PLAN = Plan(FeatureSet(bars("5s"), (sma(20), rsi(14))), RULE, LIMITS, VENUE, late_after="0s")
 
 
 @contextmanager
@@ -75,6 +76,7 @@ PLAN_TOML = """
 features = ["sma_20", "rsi_14"]
 [bars]
 every = "5s"
+late_after = "0s"
 [rule]
 fast = 5
 slow = 12
