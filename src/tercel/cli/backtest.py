@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from tercel.drivers.backtest import Backtest
@@ -23,6 +25,8 @@ def backtest(
     price: str | None = None,
     settings: Path | None = None,
     strategy: str | None = None,
+    model: str | None = None,
+    in_sample: Annotated[bool, Parameter(negative="")] = False,
     threads: int = 1,
     json: bool = False,
 ) -> None:
@@ -46,6 +50,10 @@ def backtest(
         A settings file; by default tercel.toml in the working folder, else the defaults.
     strategy
         A strategy written in Python, as module:Class.
+    model
+        A trained model, as name, name@version or name@stage; each stretch is traded by the fold that never saw it.
+    in_sample
+        Let the final part of the model trade what it was trained on; the report says so.
     threads
         Threads of the market phase; they change no bit of the result.
     json
@@ -63,10 +71,10 @@ def backtest(
     if not 1 <= threads <= THREADS_MAX:
         raise ConfigError(f"backtest --threads: expected 1 to {THREADS_MAX}, found {threads}")
     catalog = Catalog()
-    plan = load(settings, strategy).on(bars, price)
+    plan = load(settings, strategy, model).on(bars, price)
     chosen = history(names or default_names(catalog), start, end, every=every, price=plan.features.clock.price, catalog=catalog)
     with progress(quiet=json) as report:
-        result = _played(driver.Backtest(plan, chosen, threads, report))
+        result = _played(driver.Backtest(plan, chosen, threads, report, in_sample=in_sample))
     if json:
         sys.stdout.write(msgspec.json.encode(result.summary()).decode() + "\n")
     else:

@@ -30,6 +30,7 @@ def run(
     price: str | None = None,
     settings: Path | None = None,
     strategy: str | None = None,
+    model: str | None = None,
     for_: Annotated[str | None, Parameter(name="--for")] = None,
     port: int = 8700,
     desk: bool = True,
@@ -67,6 +68,8 @@ def run(
         A settings file; by default tercel.toml in the working folder, else the defaults.
     strategy
         A strategy written in Python, as module:Class.
+    model
+        A trained model, as name, name@version or name@stage; `tercel models list` shows them.
     for_
         Stop by itself after this time, such as 30s or 10m.
     port
@@ -102,6 +105,7 @@ def run(
         feed=source,
         settings=str(settings.resolve()) if settings else None,
         strategy=strategy,
+        model=model,
         bars=bars,
         price=price,
         sync=sync,

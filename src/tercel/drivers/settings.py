@@ -72,8 +72,6 @@ def parse(table: Mapping[str, Any], where: str, strategy: str | None = None, mod
     features = tuple(feature(text, where) for text in _strings(table, "features", where))
     made = {name: _make(kind, _section(table, name, where), where, name) for name, kind in _SECTIONS.items()}
     decide = _decide(table, where, strategy, model)
-    if isinstance(decide, ModelRule) and not bars and not features:
-        clock = decide.model.feature_set.clock
     timing = {key: bars[key] for key in _TIMING if key in bars}
     return Plan(spec.FeatureSet(clock, features), decide, made["risk"], made["venue"], **timing)
 
