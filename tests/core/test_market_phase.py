@@ -14,6 +14,7 @@ from tercel.base.kernel import entry
 from tercel.base.records import BAR, QUOTE, TRADE, Records, empty
 from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS, market_run, merge_rows, new_state, rows_per_input
 from tercel.core.sequencer import Sequencer
+from tercel.features.program import BASE_COUNT
 from tercel.features.spec import FeatureSet, bars, difference, ema, returns, rsi, sma, spread, volatility
 from tests.market_runs import NAN, MarketRun, bar, quote, real_ticks, record, timer, together
 from tests.twins import bits, twin
@@ -97,7 +98,7 @@ def test_features_are_those_of_the_bars() -> None:
     registers = run.registers(run.push(records))
     assert len(registers) > 3 * 1_024
     program = features().compile()
-    computed = program.compute(np.ascontiguousarray(registers[:, :8].T))
+    computed = program.compute(np.ascontiguousarray(registers[:, :BASE_COUNT].T))
     assert np.array_equal(bits(registers[:, list(program.outputs)]), bits(computed.T))
 
 
