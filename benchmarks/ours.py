@@ -53,11 +53,13 @@ def stepper(names: tuple[str, ...], warm: npt.NDArray[np.float64]) -> Step:
 @contextlib.contextmanager
 def features(options: dict[str, Any]) -> Iterator[InProcess]:
     """One-by-one updates of single features and of whole sets in one call, and the batch door over the whole input."""
+    from tercel.features.program import BASE_COLUMNS
+
     prices = np.load(options["input"])
     warm, later = prices[: options["warm"]], prices[options["warm"] : options["warm"] + options["updates"]].tolist()
     singles = tuple((name,) for name in options["names"])
     sets = {label: tuple(names) for label, names in options["sets"].items()}
-    base = np.full((8, len(prices)), np.nan)
+    base = np.full((len(BASE_COLUMNS), len(prices)), np.nan)
     base[3] = prices
 
     def updates(names: tuple[str, ...]) -> dict[str, Any]:

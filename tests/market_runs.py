@@ -101,14 +101,18 @@ def record(kind: int, event: int, stamp: int, instrument: int = 0, values: Seque
     return one
 
 
-def quote(event: int, bid: float, ask: float, stamp: int | None = None, instrument: int = 0) -> Records:
-    """A quote without sizes."""
-    return record(QUOTE, event, event if stamp is None else stamp, instrument, (bid, NAN, ask, NAN))
+def quote(
+    event: int, bid: float, ask: float, stamp: int | None = None, instrument: int = 0, sizes: tuple[float, float] = (NAN, NAN)
+) -> Records:
+    """A quote, without sizes unless they are given as (bid size, ask size)."""
+    return record(QUOTE, event, event if stamp is None else stamp, instrument, (bid, sizes[0], ask, sizes[1]))
 
 
-def trade(event: int, price: float, size: float, stamp: int | None = None, instrument: int = 0) -> Records:
-    """A trade."""
-    return record(TRADE, event, event if stamp is None else stamp, instrument, (price, size, NAN, NAN))
+def trade(event: int, price: float, size: float, stamp: int | None = None, instrument: int = 0, side: int = 0) -> Records:
+    """A trade; `side` is who came to trade, 1 a buyer, -1 a seller."""
+    one = record(TRADE, event, event if stamp is None else stamp, instrument, (price, size, NAN, NAN))
+    one["side"] = side
+    return one
 
 
 def bar(opened: int, closed: int, values: Sequence[float], instrument: int = 0) -> Records:
@@ -149,6 +153,8 @@ def real_ticks(folder: Path, latency_ns: int = 3_000_000) -> Records:
             part["kind"], part["instrument"], part["ts_event"] = kind, instrument, table["ts_event"].to_numpy()
             for place, column in enumerate(columns):
                 part.view(np.float64).reshape(-1, 8)[:, BODY + place] = table[column].to_numpy()
+            if kind == TRADE:
+                part["side"] = table["side"].to_numpy()
             part["ts_recv"] = part["ts_event"] + latency_ns
             parts.append(part)
     return by_arrival(*parts)[:60_000]

@@ -27,6 +27,7 @@ from tercel.core.market_phase import (
     rows_per_input,
 )
 from tercel.core.sequencer import Sequencer
+from tercel.features.program import BASE_COUNT
 from tercel.features.spec import FeatureSet, bars, difference, ema, returns, rsi, sma, spread, volatility
 from tercel.models.barriers import triple_barrier
 from tests.market_runs import NAN, MarketRun, bar, quote, real_ticks, record, timer, together
@@ -138,7 +139,7 @@ def test_features_are_those_of_the_bars() -> None:
     registers = run.registers(run.push(records))
     assert len(registers) > 3 * 1_024
     program = features().compile()
-    computed = program.compute(np.ascontiguousarray(registers[:, :8].T))
+    computed = program.compute(np.ascontiguousarray(registers[:, :BASE_COUNT].T))
     assert np.array_equal(bits(registers[:, list(program.outputs)]), bits(computed.T))
 
 
@@ -155,7 +156,7 @@ def test_a_row_has_the_scores_of_the_model_in_place_when_its_bar_closed() -> Non
         if row[ROW_STALE]:
             closed, last, expected = good.get(slot, (0, np.full(len(values), NAN), np.full(4, NAN)))
             assert row[ROW_GOOD] == closed
-            assert np.array_equal(bits(values[8:]), bits(last[8:]))
+            assert np.array_equal(bits(values[BASE_COUNT:]), bits(last[BASE_COUNT:]))
             counted[0] += 1
         elif not row[ROW_MODEL]:
             expected = np.full(4, NAN)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercel.features.opcodes import OPCODES, Opcode
-from tercel.features.program import BASE_COLUMNS, Clock, Program
+from tercel.features.program import BASE_COLUMNS, BASE_COUNT, Clock, Program
 from tercel.features.spec import (
     Feature,
     FeatureSet,
@@ -46,9 +46,9 @@ def program_of(*features: Feature, every: str = "1m", price: str = "mid") -> Pro
 
 
 def table(rows: int, seed: int = 4) -> Column:
-    """Bars, float64[8, rows], with a few unknown values."""
+    """Bars, float64[13, rows], with a few unknown values."""
     chance = np.random.default_rng(seed)
-    base = 100.0 + np.cumsum(chance.normal(0.0, 0.1, (8, rows)), axis=1)
+    base = 100.0 + np.cumsum(chance.normal(0.0, 0.1, (BASE_COUNT, rows)), axis=1)
     base[chance.random(base.shape) < 0.01] = np.nan
     return base
 
@@ -104,7 +104,7 @@ def test_after_the_declared_memory_every_feature_is_known(feature: Feature, chai
     for make in chain:
         feature = make(rows, of=feature)
     program = program_of(feature)
-    base = np.random.default_rng(3).uniform(1.0, 2.0, (8, program.memory_rows + 5))
+    base = np.random.default_rng(3).uniform(1.0, 2.0, (BASE_COUNT, program.memory_rows + 5))
     assert np.isfinite(program.compute(base)[0, program.memory_rows :]).all()
 
 
@@ -136,7 +136,7 @@ def test_one_price_at_a_time_gives_the_bits_of_the_batch() -> None:
     """A stream names and fills the columns of the batch, several outputs of a feature included."""
     program = program_of(macd(3, 6, 4), donchian(7), ema(3, of=macd(3, 6, 4).part("hist")), atr(5), stoch_rsi(5, 4, 3), bollinger(5))
     stream = FeatureStream(program)
-    base = np.full((8, 300), np.nan)
+    base = np.full((BASE_COUNT, 300), np.nan)
     base[:4] = 100.0 + np.cumsum(np.random.default_rng(8).normal(0.0, 0.1, 300))
     rows = np.array([stream.update(float(price)) for price in base[3]])
     assert stream.names == tuple(program.names[register] for register in program.outputs)
@@ -156,7 +156,7 @@ def test_features_of_real_prices_are_sensible(data_dir: Path) -> None:
     bid, ask = real_quotes(data_dir, 3_000)
     close = bid * 0.5 + ask * 0.5
     program = program_of(*FEATURES)
-    out = program.compute(np.stack([close, close, close, close, close, close, bid, ask]))
+    out = program.compute(np.stack([close, close, close, close, close, close, bid, ask, *[np.full_like(bid, np.nan)] * 5]))
     assert np.isfinite(out[:, program.memory_rows :]).all()
     for place, low, high in ((0, close.min(), close.max()), (1, close.min(), close.max()), (2, 0.0, 100.0), (5, 0.0, 0.01)):
         known = out[place, program.memory_rows :]
@@ -166,7 +166,7 @@ def test_features_of_real_prices_are_sensible(data_dir: Path) -> None:
 def test_registers_are_found_by_name() -> None:
     """A register is a column or a feature; an unknown name is refused with those there are."""
     program = program_of(ema(20), rsi(14))
-    assert [program.register(name) for name in ("open", "close", "ema_20", "rsi_14")] == [0, 3, 8, 9]
+    assert [program.register(name) for name in ("open", "close", "ema_20", "rsi_14")] == [0, 3, BASE_COUNT, BASE_COUNT + 1]
     with pytest.raises(KeyError, match=r"no register 'macd'; there are open, .*, ema_20, rsi_14"):
         program.register("macd")
 
@@ -174,9 +174,9 @@ def test_registers_are_found_by_name() -> None:
 def test_a_feature_of_several_outputs_has_a_register_for_each() -> None:
     """The first output has the feature's name; the features after it, and those that read one of its outputs, find their registers."""
     program = program_of(macd(3, 6, 4), sma(2, of=macd(3, 6, 4).part("hist")), ema(2, of=macd(3, 6, 4)))
-    assert program.names[8:] == ("macd_3_6_4", "macd_3_6_4_signal", "macd_3_6_4_hist", "sma_2_macd_3_6_4_hist", "ema_2_macd_3_6_4")
-    assert (program.firsts, program.outputs) == ((8, 11, 12), (8, 9, 10, 11, 12))
-    assert [node.sources for node in program.nodes] == [(3,), (10,), (8,)]
+    assert program.names[BASE_COUNT:] == ("macd_3_6_4", "macd_3_6_4_signal", "macd_3_6_4_hist", "sma_2_macd_3_6_4_hist", "ema_2_macd_3_6_4")
+    assert (program.firsts, program.outputs) == ((13, 16, 17), (13, 14, 15, 16, 17))
+    assert [node.sources for node in program.nodes] == [(3,), (15,), (13,)]
     assert program.memory_rows == 9 * (6 + 4) + 18
     found = program.compute(table(300))
     assert np.array_equal(bits(found[3]), bits(run("sma", (2,), [found[2]])))

@@ -20,7 +20,7 @@ from tests.twins import MODES, bits, twin
 
 MINUTE = 60  # the interval of the examples, in ns
 START = 600_000
-Tick = tuple[int, int, int, int, float, float]  # gap, lag, kind, instrument, bid or price, spread or size
+Tick = tuple[int, int, int, int, float, float, int, float]  # gap, lag, kind, instrument, bid or price, spread or size, side, ask size
 
 
 def run_of(every: str = f"{MINUTE}ns", price: str = "mid", slots: int = 1, mode: str = "compiled") -> MarketRun:
@@ -45,8 +45,13 @@ def defined(rows: list[Row]) -> list[Row]:
 
 
 def columns(run: MarketRun, rows: Rows) -> list[list[float | None]]:
-    """The eight base columns of each row."""
-    return [known(values) for values in run.registers(rows).tolist()]
+    """The base columns of each row from the open to the ask."""
+    return [known(values[:8]) for values in run.registers(rows).tolist()]
+
+
+def more_columns(run: MarketRun, rows: Rows) -> list[list[float | None]]:
+    """Bid size, ask size, flow, signed volume and time of each row."""
+    return [known(values[8:]) for values in run.registers(rows).tolist()]
 
 
 def sequenced(records: Records, interval: int, grace: int) -> Records:
@@ -63,7 +68,7 @@ def test_a_bar_holds_the_ticks_of_its_bucket_and_closes_on_its_timer() -> None:
     )
     assert len(run.push(ticks)) == 0
     rows = run.push(together(quote(START + 60, 50.0, 52.0, stamp=START + 62), timer(START + 60, MINUTE, grace=5)))
-    assert table(run, rows) == [(6, 0, START, START + 60, (11.0, 14.0, 9.0, 10.0, None, 4.0, 9.0, 11.0))]
+    assert table(run, rows) == [(6, 0, START, START + 60, (11.0, 14.0, 9.0, 10.0, None, 4.0, 9.0, 11.0, *[None] * 4, (START + 60) / 1e9))]
     (last,) = table(run, run.push(timer(START + 120, MINUTE, grace=5)))
     assert last[:4] == (7, 0, START + 60, START + 120)
 
@@ -233,7 +238,68 @@ def test_a_bar_that_comes_as_a_bar_is_a_row_at_once() -> None:
     """Its five columns are taken as they are; ticks and quotes it does not know."""
     run = run_of()
     rows = run.push(bar(START, START + MINUTE, (1.0, 4.0, 0.5, 2.0, 9.0)))
-    assert table(run, rows) == [(1, 0, START, START + MINUTE, (1.0, 4.0, 0.5, 2.0, 9.0, None, None, None))]
+    assert table(run, rows) == [(1, 0, START, START + MINUTE, (1.0, 4.0, 0.5, 2.0, 9.0, *[None] * 7, (START + MINUTE) / 1e9))]
+
+
+def test_a_bar_sums_the_flow_of_its_quotes_from_the_quote_before_them() -> None:
+    """A better or larger bid and a worse or smaller ask count up, the opposite down, by the sizes at the touch, as published."""
+    run = run_of()
+    steps = [
+        (10.0, 12.0, 5.0, 4.0),  # the first quote: nothing to compare with
+        (10.0, 12.0, 8.0, 4.0),  # 3 more to buy at the bid: +3
+        (11.0, 12.0, 2.0, 4.0),  # a better bid of 2: +2
+        (11.0, 11.5, 2.0, 6.0),  # a better ask of 6: -6
+        (10.5, 11.5, 9.0, 6.0),  # the bid of 2 is gone: -2
+        (10.5, 11.6, 9.0, 1.0),  # the ask of 6 is gone: +6
+        (10.5, 11.6, 9.0, 4.0),  # 3 more to sell: -3
+    ]
+    ticks = [quote(START + place, bid, ask, sizes=(b, a)) for place, (bid, ask, b, a) in enumerate(steps)]
+    rows = run.push(together(*ticks, timer(START + MINUTE, MINUTE)))
+    assert more_columns(run, rows) == [[9.0, 4.0, 0.0 + 3 + 2 - 6 - 2 + 6 - 3, None, (START + MINUTE) / 1e9]]
+    later = [quote(START + MINUTE, 10.5, 11.6, sizes=(7.0, 4.0)), quote(START + MINUTE + 1, 10.5, 11.6), timer(START + 2 * MINUTE, MINUTE)]
+    rows = run.push(together(*later, quote(START + 2 * MINUTE, 10.5, 11.6, sizes=(1.0, 1.0)), timer(START + 3 * MINUTE, MINUTE)))
+    assert [row[:3] for row in more_columns(run, rows)] == [[None, None, -2.0], [1.0, 1.0, 0.0]]  # an unknown size compares with nothing
+
+
+def test_sizes_flow_and_sides_are_unknown_until_a_source_says_them() -> None:
+    """Zero is a flow, NaN is not: without sizes, and without a side of any trade, nobody knows."""
+    run = run_of()
+    ticks = [quote(START, 1.0, 3.0), trade(START + 1, 2.0, 5.0), timer(START + MINUTE, MINUTE)]
+    ticks += [quote(START + MINUTE, 1.0, 3.0, sizes=(1.0, NAN)), timer(START + 2 * MINUTE, MINUTE)]
+    ticks += [quote(START + 2 * MINUTE, 1.0, 3.0, sizes=(2.0, 4.0)), trade(START + 2 * MINUTE, 2.0, 5.0, side=-1)]
+    ticks += [trade(START + 2 * MINUTE, 2.0, 2.0, side=1), trade(START + 2 * MINUTE, 2.0, 9.0), timer(START + 3 * MINUTE, MINUTE)]
+    ticks += [quote(START + 3 * MINUTE, 1.0, 3.0, sizes=(2.0, 4.0)), timer(START + 4 * MINUTE, MINUTE)]
+    rows = run.push(together(*ticks))
+    expected = [[None] * 4, [1.0, None, None, None], [2.0, 4.0, 0.0, -3.0], [2.0, 4.0, 0.0, 0.0]]
+    assert [row[:4] for row in more_columns(run, rows)] == expected
+
+
+def test_quotes_beside_trades_add_their_flow_and_open_nothing() -> None:
+    """In a bar of trades a quote counts by its flow, while the bar is open; it makes no bar and no price."""
+    run = run_of(price="trade")
+    ticks = [
+        quote(START, 10.0, 12.0, sizes=(5.0, 5.0)),
+        quote(START + 1, 10.0, 12.0, sizes=(6.0, 5.0)),
+        trade(START + 2, 11.0, 1.0, side=1),
+    ]
+    ticks += [quote(START + 3, 10.0, 12.0, sizes=(8.0, 5.0)), timer(START + MINUTE, MINUTE)]
+    ticks += [quote(START + MINUTE, 10.0, 12.0, sizes=(9.0, 5.0)), timer(START + 2 * MINUTE, MINUTE)]
+    rows = run.push(together(*ticks))
+    assert [row[:4] for row in more_columns(run, rows)] == [[6.0, 5.0, 2.0, 1.0]]  # the quote of the last price, as bid and ask are
+    assert run.count(k.BAR_UNPRICED) == 4
+
+
+def test_the_time_of_a_bar_is_its_close_in_seconds() -> None:
+    """Whole seconds are exact, a recorded bar closes one interval after its open whenever it arrives, other clocks at their last tick."""
+    second = 1_000_000_000
+    opened = 1_700_000_040 * second
+    run = run_of("1m")
+    ticks = [quote(opened + 5, 1.0, 3.0), timer(opened + 60 * second, 60 * second)]
+    rows = run.push(together(*ticks, bar(opened + 60 * second, opened + 121 * second, (1.0, 1.0, 1.0, 1.0, 1.0))))
+    assert [row[4] for row in more_columns(run, rows)] == [1_700_000_100.0, 1_700_000_160.0]
+    run = run_of("1t")
+    rows = run.push(together(quote(opened + second // 2, 1.0, 3.0), bar(opened, opened + second, (1.0, 1.0, 1.0, 1.0, 1.0))))
+    assert [row[4] for row in more_columns(run, rows)] == [1_700_000_040.5, 1_700_000_041.0]
 
 
 def test_instruments_do_not_touch_each_other() -> None:
@@ -251,16 +317,19 @@ tick = st.tuples(
     st.integers(0, 1),
     st.one_of(st.integers(1, 40).map(float), st.just(NAN)),
     st.one_of(st.integers(0, 5).map(float), st.just(NAN)),
+    st.integers(-1, 1),
+    st.one_of(st.integers(1, 9).map(float), st.just(NAN)),
 )
 
 
 def stream(ticks: list[Tick]) -> Records:
     """Records of drawn ticks, in order of arrival."""
     out, stamp = empty(len(ticks)), START + 17
-    for place, (gap, lag, kind, instrument, value, more) in enumerate(ticks):
+    for place, (gap, lag, kind, instrument, value, more, side, size) in enumerate(ticks):
         stamp += gap
-        values = (value, NAN, value + more, NAN) if kind == QUOTE else (value, more, NAN, NAN)
+        values = (value, 3.0 + side, value + more, size) if kind == QUOTE else (value, more, NAN, NAN)
         out[place] = record(kind, stamp - lag, stamp, instrument, values)[0]
+        out["side"][place] = side if kind == TRADE else 0
     return out
 
 
@@ -286,7 +355,7 @@ def test_when_all_timers_sleep_no_bar_is_open(ticks: list[Tick], grace: int) -> 
     run = run_of(slots=2)
     rows = run.push(sequenced(stream(ticks), MINUTE, grace))
     taken = sum(row[5] or 0 for row in columns(run, rows))
-    priced = sum(1 for _, _, kind, _, value, more in ticks if kind == QUOTE and value + more == value + more)
+    priced = sum(1 for _, _, kind, _, value, more, *_ in ticks if kind == QUOTE and value + more == value + more)
     missed = sum(run.count(word, slot) for word in (k.BAR_LATE, k.BAR_AHEAD) for slot in range(2))
     assert taken == priced - missed
     assert (np.diff(rows[:, 2][rows[:, 1] == 0]) > 0).all()
@@ -309,7 +378,8 @@ def test_bars_of_a_real_recording_are_its_buckets(data_dir: Path) -> None:
         assert len(starts) > 100
         assert np.array_equal(rows[mine, 2], starts * second)
         assert np.array_equal(rows[mine, 3] - rows[mine, 2], np.full(len(starts), second))
-        for place, column in enumerate([*expected, quotes["price"][last], quotes["price2"][last]]):
+        touch = [quotes[column][last] for column in ("price", "price2", "size", "size2")]
+        for place, column in enumerate([*expected, *touch]):
             if column is not None:
                 assert np.array_equal(registers[mine, place], column), place
         trades = ticks[(ticks["instrument"] == slot) & (ticks["kind"] == TRADE) & np.isin(ticks["ts_event"] // second, starts)]

@@ -268,7 +268,7 @@ class Engine:
         at = memory[row * self.stride : (row + 1) * self.stride]
         reals = at.view(np.float64)[ROW_WORDS:-SCORES].tolist()
         self._context.at(int(at[ROW_SLOT]), dict(zip(self.config.program.names, reals, strict=True)))
-        bar = Bar(int(at[ROW_OPEN]), int(at[ROW_CLOSE]), *reals[:BASE_COUNT])
+        bar = Bar(int(at[ROW_OPEN]), int(at[ROW_CLOSE]), *reals[: BASE_COUNT - 1])
         try:
             self._strategy.on_bar(self._context, bar)
         except Exception as error:

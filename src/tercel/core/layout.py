@@ -16,7 +16,7 @@ from tercel.base.codes import COUNT
 from tercel.decision.kernels import DECISION_WORDS
 from tercel.execution.kernels import EXECUTION_WORDS, ORDER_WORDS
 from tercel.ledger.kernels import LEDGER_WORDS
-from tercel.market.kernels import QUOTE_WORDS
+from tercel.market.kernels import BAR_WORDS, QUOTE_WORDS
 from tercel.risk.kernels import ACCOUNT_RISK_WORDS, CURRENCY_WORDS, RATE_SLOTS, RISK_WORDS
 
 # Header: counts, then where each section begins, then counters.
@@ -74,6 +74,7 @@ class Layout:
     @property
     def hash(self) -> str:
         """Names this layout: a snapshot of another one is never read."""
-        sizes = (QUOTE_WORDS, LEDGER_WORDS, EXECUTION_WORDS, RISK_WORDS, DECISION_WORDS, ORDER_WORDS, CURRENCY_WORDS, RATE_SLOTS, COUNT)
+        account = (QUOTE_WORDS, LEDGER_WORDS, EXECUTION_WORDS, RISK_WORDS, DECISION_WORDS, ORDER_WORDS, CURRENCY_WORDS, RATE_SLOTS, COUNT)
+        sizes = (*account, BAR_WORDS)  # the market state that lies beside it in a snapshot
         text = repr((LAYOUT_VERSION, self.slots, self.orders, self.currencies, self.ids, sizes))
         return hashlib.sha256(text.encode()).hexdigest()[:16]

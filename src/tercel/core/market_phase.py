@@ -59,6 +59,7 @@ from tercel.market.kernels import (
     PENDING_WORDS,
     bar_tick,
     pending_take,
+    seconds_of,
 )
 from tercel.models.scoring import SCORES, find_model, score_sides
 
@@ -144,7 +145,7 @@ def market_bars(A: I, AF: F, G: I, P: F, M: I, MF: F, H: I, T: I, TF: F, first: 
                     if A[w + P_ACTIVE] == 1 and A[w + P_START] + interval <= boundary:
                         closed = A[w + P_START] + interval
                         x = row_new(A, b + model, M, H, stride, rows, first + k, slot, A[w + P_START], closed, slots)
-                        pending_take(A, AF, b, w, MF, x)
+                        pending_take(A, AF, b, w, closed, MF, x)
                         rows += 1
                 A[b + BAR_CLOSED_TO] = boundary
             continue
@@ -164,9 +165,9 @@ def market_bars(A: I, AF: F, G: I, P: F, M: I, MF: F, H: I, T: I, TF: F, first: 
             x = row_new(A, b + model, M, H, stride, rows, first + k, slot, T[t + TS_EVENT], T[t + 1], slots)
             for j in range(5):
                 MF[x + j] = TF[t + BODY + j]
-            MF[x + 5] = NAN
-            MF[x + 6] = NAN
-            MF[x + 7] = NAN
+            for j in range(5, BASE_COUNT - 1):
+                MF[x + j] = NAN
+            MF[x + BASE_COUNT - 1] = seconds_of(T[t + TS_EVENT] + interval if time_clock == 1 else T[t + 1])
             rows += 1
             continue
         w = bar_tick(A, AF, b, T, TF, t, G[G_PRICE], time_clock, interval)
@@ -175,7 +176,7 @@ def market_bars(A: I, AF: F, G: I, P: F, M: I, MF: F, H: I, T: I, TF: F, first: 
         filled = AF[w + P_COUNT] if clock == TICK_CLOCK else AF[w + P_VOLUME]
         if filled >= P[P_AMOUNT]:
             x = row_new(A, b + model, M, H, stride, rows, first + k, slot, A[w + P_START], T[t + TS_EVENT], slots)
-            pending_take(A, AF, b, w, MF, x)
+            pending_take(A, AF, b, w, T[t + TS_EVENT], MF, x)
             rows += 1
     return rows
 

@@ -14,7 +14,8 @@ from tercel.features.spec import Feature
 
 
 class Bar(NamedTuple):
-    """A closed bar. Times are ns UTC, prices in price units; `volume` is NaN where the source does not say."""
+    """A closed bar: times ns UTC, prices in price units, bid and ask with their sizes as they stood at the close, NaN where the source does
+    not say. `flow` is its order-flow imbalance, `signed_volume` what was bought less what was sold (see `tercel.market.kernels`)."""
 
     opened_ns: int
     closed_ns: int
@@ -26,6 +27,10 @@ class Bar(NamedTuple):
     ticks: float
     bid: float
     ask: float
+    bid_size: float
+    ask_size: float
+    flow: float
+    signed_volume: float
 
 
 class Context(Protocol):

@@ -1,6 +1,6 @@
 """The program: what a feature set compiles to. A table of opcodes over registers, with a hash over its meaning.
 
-A register is a column of the block: first the eight base columns of a bar, then one per output of each node. `run_block` executes the table
+A register is a column of the block: first the base columns of a bar, then one per output of each node. `run_block` executes the table
 over a block of rows of one instrument, opcode by opcode, each called by address.
 """
 
@@ -19,8 +19,12 @@ from tercel.base.errors import ConfigError
 from tercel.base.kernel import F, I, call_op, entry, i64, kernel
 from tercel.features.opcodes import OPCODES, Opcode
 
-BASE_COLUMNS: Final = ("open", "high", "low", "close", "volume", "ticks", "bid", "ask")
-BASE_COUNT = 8
+BASE_COLUMNS: Final = (
+    "open", "high", "low", "close", "volume", "ticks", "bid", "ask", "bid_size", "ask_size", "flow", "signed_volume", "time",
+)  # fmt: skip
+"""The columns of a bar: prices on the basis of the clock, volume, how many ticks, the quote that stood at its close with its sizes, its
+order-flow imbalance, its volume bought less sold, and the seconds since 1970 of its close. NaN: the source does not say."""
+BASE_COUNT = 13
 BLOCK_ROWS = 1024  # rows per block: the columns of a program stay in the level-2 cache
 
 TIME_CLOCK, TICK_CLOCK, VOLUME_CLOCK = 1, 2, 3
@@ -135,7 +139,7 @@ class Program:
         return np.array(table, np.int64), np.array(parameters, np.float64), np.array(columns or [0], np.int64)
 
     def compute(self, base: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Features of one instrument from its bars: `base` is float64[8, rows] in the order of `BASE_COLUMNS`; float64[features, rows] out.
+        """Features of one instrument from its bars: float64[features, rows] of `base`, float64[13, rows] in the order of `BASE_COLUMNS`.
 
         State starts at zero. The same code serves the live path; this is the batch door to it.
         """

@@ -5,6 +5,10 @@ open at once (ticks of the next bucket arrive before the timer). A tick whose bu
 arrival, is counted as late; one more than `AHEAD` buckets after its arrival as ahead; neither changes a bar. Tick and volume bars close on
 the tick that fills them. A bar without a tick does not exist.
 
+Flow. Each quote with known sizes whose predecessor had them too makes an event of the order-flow imbalance of Cont, Kukanov and Stoikov
+(The Price Impact of Order Book Events, 2014); a bar sums the events of its quotes. Trades whose source names the aggressor add their size
+to the signed volume, bought less sold. Beside other prices quotes and trades add to the bar that is open and open none.
+
 Quote. The last quote of an instrument with its state (good, crossed, one-sided); trades and bars stand in for quotes where an instrument
 has none.
 """
@@ -12,18 +16,23 @@ has none.
 from __future__ import annotations
 
 from tercel.base.kernel import F, I, f64, i64, kernel
-from tercel.base.records import BAR, BODY, BYTE_MASK, HEAD, KIND_SHIFT, QUOTE, TRADE, TS_EVENT, TS_RECV
+from tercel.base.records import BAR, BODY, BYTE_MASK, HEAD, KIND_SHIFT, QUOTE, SIDE_SHIFT, TRADE, TS_EVENT, TS_RECV
+from tercel.base.time import NS_PER_S
 
 NAN = float("nan")
 PRICE_MAX = 1e300
 
 # Bar state of one instrument, in words. The pending bars are a ring indexed by bucket number.
 BAR_CLOSED_TO, BAR_LATE, BAR_AHEAD, BAR_UNPRICED, BAR_TICKS, BAR_TRADED, BAR_BID, BAR_ASK = 0, 1, 2, 3, 4, 5, 6, 7
-BAR_RING = 8
+BAR_BID_SIZE, BAR_ASK_SIZE, BAR_SIZED, BAR_SIDED = 8, 9, 10, 11  # sided: trades have had a side
+BAR_RING = 12
+NEVER_QUOTED, QUOTED, SIZED = 0, 1, 2  # what BAR_SIZED says: has a quote come, has one had both sizes
 PENDING = 4
 AHEAD = PENDING - 2  # so many buckets a source's clock may run ahead; timers stay awake until all of those have closed
 P_ACTIVE, P_START, P_OPEN, P_HIGH, P_LOW, P_CLOSE, P_VOLUME, P_COUNT, P_BID, P_ASK = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
-PENDING_WORDS = 10
+P_BID_SIZE, P_ASK_SIZE, P_FLOW, P_SIGNED = 10, 11, 12, 13
+PENDING_WORDS = 14
+BOUGHT, SOLD = 1, 0xFF  # the byte of a trade's side: who came to trade
 BAR_CLOSE = 3  # word of the close in the body of a bar record
 BAR_WORDS = BAR_RING + PENDING * PENDING_WORDS
 
@@ -59,24 +68,38 @@ def pending_start(A: I, AF: F, w: i64, start: i64, price: f64) -> None:
     AF[w + P_LOW] = price
     AF[w + P_VOLUME] = 0.0
     AF[w + P_COUNT] = 0.0
+    AF[w + P_FLOW] = 0.0
+    AF[w + P_SIGNED] = 0.0
 
 
 @kernel
-def pending_add(A: I, AF: F, w: i64, price: f64, bid: f64, ask: f64) -> None:
-    """Take one price into the pending bar at w."""
+def pending_add(A: I, AF: F, b: i64, w: i64, price: f64) -> None:
+    """Take one price into the pending bar at w, beside the quote that stands in the bar state at b (a bid or ask of zero: never quoted)."""
     if price > AF[w + P_HIGH]:
         AF[w + P_HIGH] = price
     if price < AF[w + P_LOW]:
         AF[w + P_LOW] = price
     AF[w + P_CLOSE] = price
     AF[w + P_COUNT] += 1.0
-    AF[w + P_BID] = bid
-    AF[w + P_ASK] = ask
+    AF[w + P_BID] = AF[b + BAR_BID] if AF[b + BAR_BID] != 0.0 else NAN
+    AF[w + P_ASK] = AF[b + BAR_ASK] if AF[b + BAR_ASK] != 0.0 else NAN
+    AF[w + P_BID_SIZE] = AF[b + BAR_BID_SIZE] if A[b + BAR_SIZED] != NEVER_QUOTED else NAN
+    AF[w + P_ASK_SIZE] = AF[b + BAR_ASK_SIZE] if A[b + BAR_SIZED] != NEVER_QUOTED else NAN
 
 
 @kernel
-def pending_take(A: I, AF: F, b: i64, w: i64, XF: F, x: i64) -> None:
-    """Write the pending bar at w as eight base columns at XF[x] and close it. Volume is NaN for an instrument that has never traded."""
+def seconds_of(ns: i64) -> f64:
+    """Seconds since 1970 of an instant in ns: whole seconds exactly, others to a quarter of a microsecond."""
+    whole = ns // NS_PER_S
+    return float(whole) + float(ns - whole * NS_PER_S) / 1e9
+
+
+@kernel
+def pending_take(A: I, AF: F, b: i64, w: i64, closed: i64, XF: F, x: i64) -> None:
+    """Write the pending bar at w, which closed at `closed`, as base columns at XF[x] and close it.
+
+    Volume is NaN for an instrument that has never traded, flow for one whose quotes have no sizes, signed volume for one without sides.
+    """
     XF[x] = AF[w + P_OPEN]
     XF[x + 1] = AF[w + P_HIGH]
     XF[x + 2] = AF[w + P_LOW]
@@ -85,7 +108,57 @@ def pending_take(A: I, AF: F, b: i64, w: i64, XF: F, x: i64) -> None:
     XF[x + 5] = AF[w + P_COUNT]
     XF[x + 6] = AF[w + P_BID]
     XF[x + 7] = AF[w + P_ASK]
+    XF[x + 8] = AF[w + P_BID_SIZE]
+    XF[x + 9] = AF[w + P_ASK_SIZE]
+    XF[x + 10] = AF[w + P_FLOW] if A[b + BAR_SIZED] == SIZED else NAN
+    XF[x + 11] = AF[w + P_SIGNED] if A[b + BAR_SIDED] == 1 else NAN
+    XF[x + 12] = seconds_of(closed)
     A[w + P_ACTIVE] = 0
+
+
+@kernel
+def bar_quote(A: I, AF: F, b: i64, TF: F, t: i64) -> f64:
+    """Let the quote of record t stand in the bar state at b; what it adds to the order-flow imbalance, in size units.
+
+    e = [bid >= old bid] bid size - [bid <= old bid] old bid size - [ask <= old ask] ask size + [ask >= old ask] old ask size: what was
+    added to the bid or taken from the ask counts up, the opposite down. 0 where either quote does not say all it takes.
+    """
+    bid = TF[t + BODY]
+    bid_size = TF[t + BODY + 1]
+    ask = TF[t + BODY + 2]
+    ask_size = TF[t + BODY + 3]
+    event = 0.0
+    if A[b + BAR_SIZED] != NEVER_QUOTED:
+        known = AF[b + BAR_BID] + AF[b + BAR_BID_SIZE] + AF[b + BAR_ASK] + AF[b + BAR_ASK_SIZE] + bid + bid_size + ask + ask_size
+        if known == known:
+            if bid >= AF[b + BAR_BID]:
+                event += bid_size
+            if bid <= AF[b + BAR_BID]:
+                event -= AF[b + BAR_BID_SIZE]
+            if ask <= AF[b + BAR_ASK]:
+                event -= ask_size
+            if ask >= AF[b + BAR_ASK]:
+                event += AF[b + BAR_ASK_SIZE]
+    if bid_size == bid_size and ask_size == ask_size:
+        A[b + BAR_SIZED] = SIZED
+    elif A[b + BAR_SIZED] == NEVER_QUOTED:
+        A[b + BAR_SIZED] = QUOTED
+    AF[b + BAR_BID] = bid
+    AF[b + BAR_BID_SIZE] = bid_size
+    AF[b + BAR_ASK] = ask
+    AF[b + BAR_ASK_SIZE] = ask_size
+    return event if abs(event) < PRICE_MAX else 0.0
+
+
+@kernel
+def beside(A: I, AF: F, b: i64, event: i64, interval: i64, time_clock: i64) -> i64:
+    """Where the open bar is that a tick without a price of its own adds to; -1 when none is open."""
+    w = b + BAR_RING
+    if time_clock == 1:
+        w = b + BAR_RING + ((event // interval) % PENDING) * PENDING_WORDS
+        if A[w + P_START] != event // interval * interval:
+            return -1
+    return w if A[w + P_ACTIVE] == 1 else -1
 
 
 @kernel
@@ -119,31 +192,31 @@ def bar_tick(A: I, AF: F, b: i64, T: I, TF: F, t: i64, basis: i64, time_clock: i
     event = T[t + TS_EVENT]
     kind = (T[t + HEAD] >> KIND_SHIFT) & BYTE_MASK
     A[b + BAR_TICKS] += 1
-    if kind == QUOTE:
-        AF[b + BAR_BID] = TF[t + BODY]
-        AF[b + BAR_ASK] = TF[t + BODY + 2]
+    flow = bar_quote(A, AF, b, TF, t) if kind == QUOTE else 0.0
     price = tick_price(T, TF, t, basis)
     if abs(price) > PRICE_MAX:
         price = NAN  # an infinite price would stay in every average for good
     volume = 0.0
+    signed = 0.0
     if kind == TRADE:
         A[b + BAR_TRADED] = 1
         volume = TF[t + BODY + 1] if TF[t + BODY + 1] == TF[t + BODY + 1] else 0.0
+        side = (T[t + HEAD] >> SIDE_SHIFT) & BYTE_MASK
+        if side == BOUGHT or side == SOLD:
+            A[b + BAR_SIDED] = 1
+            signed = volume if side == BOUGHT else -volume
     if price != price:
         if kind != TRADE:
             A[b + BAR_UNPRICED] += 1
+        # A trade beside quote prices adds volume to the bar that is open, a quote beside trade prices flow.
+        if volume == 0.0 and flow == 0.0:
             return -1
-        if volume == 0.0:
-            return -1
-        # A trade beside quote prices adds volume to the bar that is open, and opens none.
-        w = b + BAR_RING
-        if time_clock == 1:
-            w = b + BAR_RING + ((event // interval) % PENDING) * PENDING_WORDS
-            if A[w + P_START] != event // interval * interval:
-                return -1
-        if A[w + P_ACTIVE] == 0:
+        w = beside(A, AF, b, event, interval, time_clock)
+        if w < 0:
             return -1
         AF[w + P_VOLUME] += volume
+        AF[w + P_SIGNED] += signed
+        AF[w + P_FLOW] += flow
         return w
     w = pending_slot(A, AF, b, event, T[t + TS_RECV], interval, price, time_clock)
     if w < 0:
@@ -152,10 +225,10 @@ def bar_tick(A: I, AF: F, b: i64, T: I, TF: F, t: i64, basis: i64, time_clock: i
         else:
             A[b + BAR_AHEAD] += 1
         return -1
-    bid = AF[b + BAR_BID] if AF[b + BAR_BID] != 0.0 else NAN  # zero: never quoted
-    ask = AF[b + BAR_ASK] if AF[b + BAR_ASK] != 0.0 else NAN
-    pending_add(A, AF, w, price, bid, ask)
+    pending_add(A, AF, b, w, price)
     AF[w + P_VOLUME] += volume
+    AF[w + P_SIGNED] += signed
+    AF[w + P_FLOW] += flow
     return w
 
 
