@@ -21,6 +21,11 @@ def mapped_dir() -> Path:
     return home() / "cache" / "mapped"
 
 
+def checkpoints_dir() -> Path:
+    """Market state at the ends of partitions, by program and instruments; derived from the catalog, safe to delete."""
+    return home() / "cache" / "checkpoints"
+
+
 def kernel_cache_dir() -> Path:
     """Compiled kernels, one folder per hash of their sources; safe to delete. `TERCEL_KERNEL_CACHE` moves it."""
     return Path(os.environ.get("TERCEL_KERNEL_CACHE") or home() / "cache" / "kernels")

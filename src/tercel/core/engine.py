@@ -196,14 +196,20 @@ class Engine:
         return self.input_number + 1
 
     def warm(self, records: Records) -> None:
-        """Market phase only: market state after these inputs, the account untouched."""
+        """Market phase only: market state after these inputs, the account untouched; nobody is told of the rows."""
         flat = words(records)
         for first, last in self._cuts(records):
             self.inputs[: (last - first) * WORDS] = flat[first * WORDS : last * WORDS]
-            self.market_phase(1, last - first)
+            self._market_rows(1, last - first)
 
     def market_phase(self, first: int, count: int) -> tuple[npt.NDArray[np.int64], int]:
         """Market phase over the inputs in place; the memory that holds its rows, and how many."""
+        memory, rows = self._market_rows(first, count)
+        if rows:
+            self._rows_made(memory, rows)
+        return memory, rows
+
+    def _market_rows(self, first: int, count: int) -> tuple[npt.NDArray[np.int64], int]:
         if self._pool is None:
             memory, rows = self._shard_rows[0], int(self._shard_runs[0](first, count, 0, 1))
         else:
@@ -214,8 +220,6 @@ class Engine:
                 target = self._merged[shard % 2]
                 merge = entry(merge_rows).bind(memory, self._shard_rows[shard], target)
                 memory, rows = target, int(merge(self.stride, rows, counts[shard]))
-        if rows:
-            self._rows_made(memory, rows)
         return memory, rows
 
     def account_phase(self, first: int, count: int, memory: npt.NDArray[np.int64], rows: int) -> None:

@@ -162,6 +162,7 @@ class Sequencer:
         self.state = np.zeros(S_WORDS, np.int64)
         self.state[S_GRACE], self.state[S_INTERVAL] = grace_ns, interval_ns
         self.rolls = day_rolls(day_roll)
+        self.meaning = (interval_ns, grace_ns, day_roll)  # sequencers of one meaning may take over each other's state
         self._room = room
         self._out = np.zeros(room * WORDS, np.int64)
         self._in = np.zeros(SMALL * WORDS, np.int64)

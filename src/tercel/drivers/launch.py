@@ -17,6 +17,7 @@ import msgspec
 from tercel.base.errors import TercelError
 from tercel.base.records import Records
 from tercel.drivers import settings
+from tercel.drivers.anchor import arrivals, start_of
 from tercel.drivers.history import SIMULATED_START_NS, History, history
 from tercel.drivers.session import Plan
 from tercel.drivers.trader import Trader, TraderOptions, handle_signals
@@ -73,12 +74,16 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
 class HistoryFeed(PacedFeed):
     """History played as a feed: exactly the series a `History` has chosen, in the order a back-test sees them."""
 
-    def __init__(self, chosen: History, latency_ns: int, pace: Pace, fast_until_ns: int = 0) -> None:
+    def __init__(self, chosen: History, latency_ns: int, pace: Pace, fast_until_ns: int = 0, anchor: str = "") -> None:
         super().__init__("replay", chosen.instruments, pace, fast_until_ns)
-        self._chosen, self._latency_ns = chosen, latency_ns
+        self.history, self._latency_ns, self._anchor = chosen, latency_ns, anchor
 
     def _open(self, position: int) -> Iterator[Records]:
-        return skip_rows(self._chosen.stream(self._latency_ns), position)
+        if self._anchor:
+            stream = arrivals(self.history, self._latency_ns, start_of(self.history, self._anchor), self.history.end_ns)
+        else:
+            stream = self.history.stream(self._latency_ns)
+        return skip_rows(stream, position)
 
 
 def make_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
@@ -87,7 +92,7 @@ def make_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
         return Simulator(simulated(), seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns), None
     chosen = history(spec.names, spec.start, spec.end, every=spec.every, price=plan.features.clock.price)
     chosen.check(plan.features.clock)
-    return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns), chosen.quoted
+    return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns, plan.complete_features.anchor), chosen.quoted
 
 
 def simulated() -> tuple[SimulatedSymbol, ...]:
@@ -101,7 +106,7 @@ def make_trader(spec: RunSpec) -> Trader:
     plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy, spec.model).on(spec.bars, spec.price)
     feed, quoted = make_feed(spec.feed, plan)
     options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds, spec.spin, spec.feed.identity)
-    return Trader(plan, feed, options, quoted)
+    return Trader(plan, feed, options, quoted, feed.history if isinstance(feed, HistoryFeed) else None)
 
 
 def say(word: str, text: str) -> None:

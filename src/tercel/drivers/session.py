@@ -47,7 +47,7 @@ class Plan:
         """The same plan on other bars: `every` ("1m", "100t") or `price` ("trade"), where given."""
         clock = self.features.clock
         changed = bars(every or clock.text, price or clock.price)
-        return replace(self, features=FeatureSet(changed, self.features.features))
+        return replace(self, features=replace(self.features, clock=changed))
 
     @property
     def feed_latency_ns(self) -> int:

@@ -29,7 +29,7 @@ from tercel.risk.limits import Limits
 
 FILE_NAME: Final = "tercel.toml"
 _SECTIONS: Final[dict[str, type[Any]]] = {"risk": Limits, "venue": VenueModel}
-_BARS: Final = ("every", "price", "grace", "feed_latency", "late_after")
+_BARS: Final = ("every", "price", "anchor", "grace", "feed_latency", "late_after")
 _DURATIONS: Final = ("grace", "feed_latency", "late_after", "quote_age_max", "latency", "stale_max")
 _TIMING: Final = ("grace", "feed_latency", "late_after")
 _MAKERS: Final = tuple(op for op in OPCODES if op != "difference")  # those that numbers alone describe
@@ -73,7 +73,9 @@ def parse(table: Mapping[str, Any], where: str, strategy: str | None = None, mod
     made = {name: _make(kind, _section(table, name, where), where, name) for name, kind in _SECTIONS.items()}
     decide = _decide(table, where, strategy, model)
     timing = {key: bars[key] for key in _TIMING if key in bars}
-    return Plan(spec.FeatureSet(clock, features), decide, made["risk"], made["venue"], **timing)
+    with _naming(f"{where}: bars.anchor"):
+        chosen = spec.FeatureSet(clock, features, bars.get("anchor", ""))
+    return Plan(chosen, decide, made["risk"], made["venue"], **timing)
 
 
 def _decide(table: Mapping[str, Any], where: str, strategy: str | None, model: str | None) -> Rule | Strategy:
@@ -136,6 +138,7 @@ def text_of(plan: Plan) -> str:
         "bars": {
             "every": plan.features.clock.text,
             "price": plan.features.clock.price,
+            "anchor": plan.features.anchor,
             "grace": plan.grace,
             "feed_latency": plan.feed_latency,
             "late_after": plan.late_after,

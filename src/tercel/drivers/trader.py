@@ -41,6 +41,8 @@ from tercel.core.engine import Engine
 from tercel.core.layout import H_ACCOUNT
 from tercel.core.sequencer import S_DECREASED, command
 from tercel.core.step import Step
+from tercel.drivers.anchor import Warming
+from tercel.drivers.history import Source
 from tercel.drivers.late import LateWatch
 from tercel.drivers.publisher import Publisher
 from tercel.drivers.recovery import Recovered, Recovery, State, save_snapshot, state_of
@@ -84,7 +86,9 @@ class TraderOptions:
 class Trader:
     """One trader of one account. `start` recovers, `run` trades until it is told to stop, `close` leaves everything durable."""
 
-    def __init__(self, plan: Plan, feed: Feed, options: TraderOptions, quoted: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, plan: Plan, feed: Feed, options: TraderOptions, quoted: frozenset[str] | None = None, past: Source | None = None
+    ) -> None:
         self.plan, self.feed, self.options = plan, feed, options
         self.folder = paths.session_dir(options.account)
         self.core = plan.core(feed.instruments, quoted)
@@ -101,6 +105,7 @@ class Trader:
         self._safe = 0
         self._whole = True  # the state is that between two inputs; False from an error in the middle of one
         self._late = LateWatch(plan.late_after_ns)
+        self._past = past  # what features with an anchor are warmed up from, before the feed begins
 
     def start(self, progress: Progress | None = None) -> Recovered:
         """Take the account's lock, compile, recover, raise the epoch durably. Raises `ConfigError` when another trader has the account."""
@@ -114,6 +119,9 @@ class Trader:
         self.journal.open()
         # The state at its start holds what the instruments and their definitions made of the settings: with others it is another one.
         self.layout_hash = f"{self.engine.layout_hash}-{self.engine.state_hash()[:16]}-{hash_of(self.plan)}-{CACHE.name}"
+        if self.plan.complete_features.anchor and self._past is not None:
+            # The state before the first input, from which a log without a snapshot is replayed, too.
+            Warming(self._past, self.core.program.anchor, self.plan.feed_latency_ns, self.sequencer, self.engine).run(progress)
         recovery = Recovery(self.folder, self.engine, self.sequencer, self.log, self.journal, self.layout_hash)
         recovery.feed = self.options.feed
         self._outputs = recovery.made

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 import numpy as np
 
 from tercel.base.errors import ConfigError
-from tercel.base.time import format_duration, parse_duration
+from tercel.base.time import format_duration, parse_duration, parse_instant
 from tercel.features.opcodes import OPCODES
 from tercel.features.program import BASE_COLUMNS, CLOCK_NAMES, PRICES, Clock, Node, Program
 
@@ -221,13 +221,20 @@ def difference(left: str | Feature, right: str | Feature, name: str | None = Non
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """A sampling clause and the features taken at its rows: `FeatureSet(bars("1m"), [ema(20), rsi(14)])`."""
+    """A sampling clause and the features taken at its rows: `FeatureSet(bars("1m"), [ema(20), rsi(14)])`.
+
+    `anchor` is the instant, ISO and UTC, at which their state begins, wherever a run then starts: training, back-test and live give equal
+    numbers for equal anchors. Without one, state begins at the first input of a run.
+    """
 
     clock: Bars
     features: Sequence[Feature]
+    anchor: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", tuple(self.features))
+        if self.anchor:
+            parse_instant(self.anchor)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -237,7 +244,8 @@ class FeatureSet:
     def with_features(self, extra: Sequence[Feature]) -> FeatureSet:
         """The same set with those of `extra` that it does not have yet."""
         known = set(self.names)
-        return FeatureSet(self.clock, (*self.features, *(feature for feature in extra if not known.issuperset(feature.names))))
+        added = tuple(feature for feature in extra if not known.issuperset(feature.names))
+        return replace(self, features=(*self.features, *added))
 
     def compile(self) -> Program:
         """The program that computes the set. Raises `ConfigError` when two different features share a name."""
@@ -260,4 +268,5 @@ class FeatureSet:
         for feature in self.features:
             visit(feature)
         clock = Clock(CLOCK_NAMES[self.clock.unit], self.clock.amount, PRICES[self.clock.price])
-        return Program(clock, tuple(nodes), tuple(place[name] for name in self.names))
+        outputs = tuple(place[name] for name in self.names)
+        return Program(clock, tuple(nodes), outputs, self.anchor or "first input")

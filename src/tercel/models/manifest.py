@@ -55,6 +55,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     program: str
     clock: Bars
     features: tuple[Feature, ...]
+    anchor: str = ""  # the instant at which the features' state begins; "" the first input of a run
     inputs: tuple[str, ...]  # columns the forests read, in their order
     barriers: TripleBarrier
     enter: float  # edge, in widths, from which a side is taken
@@ -68,7 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def feature_set(self) -> FeatureSet:
         """The feature set its program is compiled from."""
-        return FeatureSet(self.clock, self.features)
+        return FeatureSet(self.clock, self.features, self.anchor)
 
     def part(self, name: str, instrument: str = "") -> Part:
         """The part of this name for an instrument, else the shared one. Raises KeyError."""
