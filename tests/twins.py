@@ -26,6 +26,7 @@ MODULES = {
     "sequencer": "tercel.core.sequencer",
     "decision": "tercel.decision.kernels",
     "models": "tercel.models.kernels",
+    "labels": "tercel.models.training.labels",
 }
 MODES = ("compiled", "python", "checked")
 

@@ -31,14 +31,12 @@ class Dataset:
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """[n] whether the outcomes of both sides are known."""
-        known: npt.NDArray[np.bool_] = ~np.isnan(self.outcome).any(axis=1)
-        return known
+        return ~(np.isnan(self.outcome[:, BUY]) | np.isnan(self.outcome[:, SELL]))
 
     @property
     def ended(self) -> npt.NDArray[np.int64]:
         """[n] when the outcomes of both sides are known, ns."""
-        ended: npt.NDArray[np.int64] = self.end.max(axis=1) if len(self) else self.stamp
-        return ended
+        return np.maximum(self.end[:, BUY], self.end[:, SELL])
 
 
 @dataclass(frozen=True)
