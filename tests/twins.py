@@ -28,6 +28,7 @@ MODULES = {
     "decision": "tercel.decision.kernels",
     "models": "tercel.models.kernels",
     "placement": "tercel.models.placement",
+    "labels": "tercel.models.training.labels",
 }
 MODES = ("compiled", "python", "checked")
 

@@ -31,6 +31,11 @@ def kernel_cache_dir() -> Path:
     return Path(os.environ.get("TERCEL_KERNEL_CACHE") or home() / "cache" / "kernels")
 
 
+def models_dir() -> Path:
+    """The model registry: a folder for each name, in it one for each version."""
+    return home() / "models"
+
+
 def session_dir(account: str) -> Path:
     """Input log, journal and snapshots of one account."""
     return home() / "accounts" / account
