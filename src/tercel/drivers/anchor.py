@@ -24,6 +24,7 @@ from tercel.base.time import NS_PER_DAY, NS_PER_H, format_instant, parse_instant
 from tercel.core.engine import Engine
 from tercel.core.sequencer import S_MARKET, S_NUMBER, Sequencer
 from tercel.drivers.history import FAR, History, Source
+from tercel.features.spec import FeatureSet
 from tercel.journal import snapshots
 
 DELAY_MAX_NS: Final = NS_PER_H  # a record that arrives later than this after its time is missed at the seam of two stretches
@@ -44,6 +45,17 @@ def arrivals(history: History, latency_ns: int, first_ns: int, last_ns: int) -> 
             return
 
 
+def anchored(
+    history: Source, features: FeatureSet, latency_ns: int, sequencer: Sequencer, engine: Engine, progress: Progress | None = None
+) -> tuple[Iterator[Records], int]:
+    """The records of a history for a run, and how many were played before to bring features with an anchor to its start."""
+    if not features.anchor:
+        return history.stream(latency_ns), 0
+    warming = Warming(history, features.anchor, latency_ns, sequencer, engine)
+    warming.run(progress)
+    return arrivals(warming.history, latency_ns, warming.start_ns, warming.history.end_ns), warming.warmed
+
+
 def start_of(history: History, anchor: str) -> int:
     """The instant at which a run over a history starts: the history's own start, the anchor when that is later."""
     return max(history.start_ns, parse_instant(anchor))
@@ -55,7 +67,7 @@ class Warming:
     def __init__(self, history: Source, anchor: str, latency_ns: int, sequencer: Sequencer, engine: Engine) -> None:
         if not isinstance(history, History):
             raise ConfigError(f"bars.anchor: expected history of the catalog, found {history.describe()}; leave the anchor out")
-        self._history, self._latency_ns = history, latency_ns
+        self.history, self._latency_ns = history, latency_ns
         self._sequencer, self._engine = sequencer, engine
         self._anchor_ns = parse_instant(anchor)
         self.start_ns = start_of(history, anchor)
@@ -65,9 +77,9 @@ class Warming:
     def run(self, progress: Progress | None = None) -> None:
         """Restore, play history up to the start, store checkpoints on the way."""
         self.from_ns = self._restore()
-        total = sum(one.rows for one in self._history.series)
+        total = sum(one.rows for one in self.history.series)
         day = (self.from_ns // NS_PER_DAY + 1) * NS_PER_DAY
-        for records in arrivals(self._history, self._latency_ns, self.from_ns, self.start_ns):
+        for records in arrivals(self.history, self._latency_ns, self.from_ns, self.start_ns):
             first = 0
             while int(records["ts_recv"][-1]) >= day:
                 cut = int(np.searchsorted(records["ts_recv"], day))
@@ -93,9 +105,9 @@ class Warming:
 
     def _content(self, day: int) -> str:
         """A hash over the rows that may have arrived before a day: the fingerprints of their partitions."""
-        manifest = self._history.catalog.manifest()
+        manifest = self.history.catalog.manifest()
         digest = hashlib.sha256(self._engine.layout_hash.encode())
-        for one in self._history.series:
+        for one in self.history.series:
             series = manifest.find(one.key)
             parts = series.parts if series is not None else ()
             digest.update("".join(part.fingerprint for part in parts if self._anchor_ns <= part.last_ns and part.first_ns < day).encode())

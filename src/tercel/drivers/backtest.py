@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +20,8 @@ from tercel.core.setup import CoreConfig
 from tercel.decision.rules import ModelRule, Rule
 from tercel.decision.strategy import Strategy
 from tercel.drivers import schedule
-from tercel.drivers.anchor import Warming, arrivals
-from tercel.drivers.history import History, Source
+from tercel.drivers.anchor import anchored
+from tercel.drivers.history import Source
 from tercel.drivers.result import Result, book_of, currency_result, equity_curve, instrument_result
 from tercel.drivers.session import Plan, compile_core
 from tercel.execution.venue import VenueModel
@@ -125,7 +125,9 @@ class Backtest:
         """Play the history to its end."""
         start = clock_ns()
         total, done = self._history.rows, 0
-        for records in schedule.merged(self._stream(), self._orders):
+        features, latency_ns = self._plan.complete_features, self._plan.feed_latency_ns
+        stream, self.warmed = anchored(self._history, features, latency_ns, self.sequencer, self.engine, self._progress)
+        for records in schedule.merged(stream, self._orders):
             ours = records["kind"][0] == COMMAND
             if not (done or ours):
                 self._first_ns = int(records["ts_recv"][0])
@@ -139,17 +141,6 @@ class Backtest:
         seconds = (clock_ns() - start) / 1e9
         self.engine.close()
         return self._result(done, seconds)
-
-    def _stream(self) -> Iterator[Records]:
-        """The records to trade on; with an anchor the market state is brought to their beginning first."""
-        latency_ns, anchor = self._plan.feed_latency_ns, self.core.program.anchor
-        if not self._plan.complete_features.anchor:
-            return self._history.stream(latency_ns)
-        warming = Warming(self._history, anchor, latency_ns, self.sequencer, self.engine)
-        warming.run(self._progress)
-        self.warmed = warming.warmed
-        assert isinstance(self._history, History)
-        return arrivals(self._history, latency_ns, warming.start_ns, self._history.end_ns)
 
     def _push(self, sequenced: Records) -> None:
         before = clock_ns()

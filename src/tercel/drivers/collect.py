@@ -15,6 +15,7 @@ from tercel.base.records import BAR, QUOTE, TRADE, Records
 from tercel.core.engine import Engine
 from tercel.core.layout import H_EXECUTION, H_QUOTES, H_RISK
 from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS
+from tercel.drivers.anchor import anchored
 from tercel.drivers.history import Source
 from tercel.drivers.session import Plan, compile_core
 from tercel.execution.kernels import E_LATENCY, E_TAKER, EXECUTION_WORDS, RATE_UNIT
@@ -55,7 +56,9 @@ class Collector:
         Raises `ConfigError` when there is none.
         """
         sequencer, total = self._plan.sequencer(self.core), self._history.rows
-        for records in self._history.stream(self._plan.feed_latency_ns):
+        features, latency_ns = self._plan.features, self._plan.feed_latency_ns
+        stream, _ = anchored(self._history, features, latency_ns, sequencer, self.engine, self._progress)
+        for records in stream:
             for sequenced in sequencer.push(records):
                 self._push(sequenced)
             self.ticks += len(records)

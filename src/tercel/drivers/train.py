@@ -215,6 +215,7 @@ class Trainer:
             program=self.collector.core.program.hash,
             clock=features.clock,
             features=tuple(features.features),
+            anchor=features.anchor,
             inputs=data.names,
             barriers=self._barriers,
             enter=settings.enter,
@@ -242,7 +243,8 @@ def reproduce(model: Model, history: Source, *, threads: int = THREADS, progress
     manifest = model.manifest
     settings = msgspec.convert(manifest.training["settings"], Training)
     inputs = set(manifest.inputs)
-    features = FeatureSet(manifest.clock, tuple(one for one in manifest.features if inputs.issuperset(one.names)))
+    kept = tuple(one for one in manifest.features if inputs.issuperset(one.names))
+    features = FeatureSet(manifest.clock, kept, manifest.anchor)
     plan = Plan(features, None, Limits(**settings.limits), VenueModel(**settings.venue), settings.grace, settings.feed_latency)
     again = Trainer(history, plan, manifest.barriers, settings, threads, progress).run()
     theirs, ours = manifest.data["instruments"], again.model.manifest.data["instruments"]
