@@ -14,6 +14,7 @@ from msgspec import structs
 
 from tercel.base import paths
 from tercel.base.records import COMMAND, DEGRADE, MODEL, OUT_FILL, OUT_SIGNAL
+from tercel.base.time import parse_instant
 from tercel.core.engine import Engine
 from tercel.decision.rules import ModelRule
 from tercel.drivers import seats
@@ -58,7 +59,7 @@ def models(hours: History) -> tuple[Model, Model]:
 @pytest.fixture(scope="module")
 def tested(hours: History, models: tuple[Model, Model]) -> Result:
     """The back-test of the first."""
-    result = Backtest(plan_of(models[0]), hours, in_sample=True).run()
+    result = Backtest(plan_of(models[0]), hours).run()
     assert np.count_nonzero(result.outputs["kind"] == OUT_FILL) > 200
     return result
 
@@ -93,6 +94,35 @@ def test_the_scores_are_those_of_the_library(hours: History, models: tuple[Model
     known = set(np.concatenate(scores).tolist())
     signals = tested.outputs[tested.outputs["kind"] == OUT_SIGNAL]
     assert all(score in known for score in signals["score"].tolist())
+
+
+def test_folds_change_live_as_in_the_back_test(hours: History, models: tuple[Model, Model]) -> None:
+    """Over a recording of its training the trader, too, lets each fold speak about its own stretch and the final part about the rest."""
+    (final,) = models[0].manifest.parts
+    noon = parse_instant("2014-05-02T12:00")
+    hour = 3_600 * 10**9
+    folds = [
+        structs.replace(
+            final, name=f"fold-{number}", long=long, short="", test_first_ns=noon + first * hour, test_last_ns=noon + last * hour
+        )
+        for number, long, first, last in ((1, "long.txt", -1, 0), (2, "short.txt", 0, 1))
+    ]
+    parts = (*folds, structs.replace(final, seen_last_ns=noon + 2 * hour))
+    model = Model(structs.replace(models[0].manifest, parts=parts), models[0].contents)
+    expected = Backtest(plan_of(model), hours).run()
+    assert set(expected.reasons) >= {"no_model", "holding"}
+    trader = trader_of(plan_of(model), HOURS, "folds")
+    trader.start()
+    trader.run()
+    trader.close()
+    assert comparable(outputs_of("folds")) == comparable(expected.outputs)
+    assert trader.engine.state_hash() == expected.state_hash
+    for path in paths.session_dir("folds").glob("snapshot-*"):
+        path.unlink()
+    again = trader_of(plan_of(model), HOURS, "folds")
+    assert again.start().how == "recovered"
+    assert again.engine.state_hash() == expected.state_hash
+    again.close()
 
 
 def exchange(account: str, model: Model, program: str, answers: list[Ack]) -> None:

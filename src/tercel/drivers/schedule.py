@@ -68,15 +68,32 @@ def commands(changes: Iterable[Change], model: Model, models: Placement, instrum
     return [record for _, record in sorted(found, key=lambda pair: pair[0])]
 
 
-def merged(stream: Iterable[Records], orders: Sequence[Records]) -> Iterator[Records]:
-    """A stream of records by arrival with commands at their time: each before the first record that arrives later than its stamp."""
-    waiting = list(orders)
-    for records in stream:
+class Merger:
+    """Puts commands into a stream of records by arrival: each before the first record that arrives later than its stamp."""
+
+    def __init__(self, orders: Iterable[Records]) -> None:
+        self.waiting = list(orders)
+
+    def due(self, stamp_ns: int) -> list[Records]:
+        """Take out the commands whose time has come by core time `stamp_ns`."""
+        found = [order for order in self.waiting if int(order["ts_recv"][0]) <= stamp_ns]
+        del self.waiting[: len(found)]
+        return found
+
+    def cut(self, records: Records) -> Iterator[Records]:
+        """The records with the commands that belong among them; all of `records` comes out, also the part behind the last command."""
         first = 0
-        while waiting and int(waiting[0]["ts_recv"][0]) < int(records["ts_recv"][-1]):
-            at = int(np.searchsorted(records["ts_recv"], waiting[0]["ts_recv"][0], side="right"))
+        while self.waiting and int(self.waiting[0]["ts_recv"][0]) < int(records["ts_recv"][-1]):
+            at = int(np.searchsorted(records["ts_recv"], self.waiting[0]["ts_recv"][0], side="right"))
             if at > first:
                 yield records[first:at]
             first = max(first, at)
-            yield waiting.pop(0)
+            yield self.waiting.pop(0)
         yield records[first:]
+
+
+def merged(stream: Iterable[Records], orders: Iterable[Records]) -> Iterator[Records]:
+    """A whole stream through a `Merger`."""
+    merger = Merger(orders)
+    for records in stream:
+        yield from merger.cut(records)

@@ -53,7 +53,7 @@ class Seats:
         if self._rule is None:
             return
         self._meaning = meaning_of(engine.config.program.hash, self._rule.model.manifest.barriers)
-        store(self._rule.model, account, engine.config.program.hash)
+        self.first()
         # What earlier traders of the account were told to take as well: a log that is replayed may name it.
         stored = sorted(paths.bound_dir(account).glob("*.bound"), key=lambda path: path.stat().st_mtime)
         for path in stored[-KEPT:]:
@@ -62,10 +62,10 @@ class Seats:
                 engine.models.put(bound)
 
     def first(self) -> list[Records]:
-        """The commands that seat the plan's own model."""
+        """The commands that seat the parts of the plan's own model, each when it may speak: on a recording of its training, the folds."""
         if self._rule is None:
             return []
-        return schedule.commands(schedule.final(self._rule.model), self._rule.model, self._engine.models, self._engine.config.instruments)
+        return schedule.commands(schedule.honest(self._rule.model), self._rule.model, self._engine.models, self._engine.config.instruments)
 
     def take(self, wanted: str) -> Records:
         """The command that seats what a request names: "NUMBER" or "NUMBER INSTRUMENT", bound and stored by whoever asks.

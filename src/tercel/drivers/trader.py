@@ -41,6 +41,7 @@ from tercel.core.engine import Engine
 from tercel.core.layout import H_ACCOUNT
 from tercel.core.sequencer import S_DECREASED, command
 from tercel.core.step import Step
+from tercel.drivers import schedule
 from tercel.drivers.anchor import Warming
 from tercel.drivers.history import Source
 from tercel.drivers.late import LateWatch
@@ -175,8 +176,10 @@ class Trader:
         self._apply(command(EPOCH, 0, self.epoch))
         if self.recovered is not None and self.recovered.how == "rewarmed":
             self._apply(command(REWARM, 0, self.core.program.memory_rows))
-        if self.recovered is not None and self.recovered.how != "recovered":
-            for order in self._seats.first():
+        self._orders = schedule.Merger(self._seats.first())
+        due = self._orders.due(self.sequencer.stamp)
+        if self.recovered is not None and self.recovered.how != "recovered":  # else they are in the log
+            for order in due:
                 self._apply(order)
         if self.engine.late:
             self._say_late(0)  # an earlier trader found them late; this one has yet to see
@@ -232,7 +235,8 @@ class Trader:
             return False
         polled = clock_ns()
         self._histograms[FEED].record(polled - turn_started)
-        self._apply(records, polled)
+        for part in self._orders.cut(records) if self._orders.waiting else (records,):
+            self._apply(part, polled)
         assert self._publisher is not None
         self._publisher.seen(records, wall_ns())
         return True
