@@ -9,7 +9,7 @@ from tests.drivers.random_walks import verdicts
 SEEDS = range(100)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_random_walks_have_no_edge() -> None:
     """Of a hundred random walks, with a spread and fees, at least 95 are told "no edge"."""
     found = verdicts(SEEDS, drift=0.0)

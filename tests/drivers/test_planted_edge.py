@@ -10,7 +10,7 @@ SEEDS = range(1_000, 1_100)
 DRIFT = 0.4  # of a minute's deviation: over ten minutes more than a width, of which costs take a quarter
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_planted_edge_is_found() -> None:
     """Of a hundred walks that a hidden state pushes up or down, at least 90 are told "edge"."""
     found = verdicts(SEEDS, drift=DRIFT)
