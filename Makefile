@@ -23,6 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "install: done, the command is $(BIN)/tercel"
 
 run: install
+	@.ci/system libgomp1 || true
 	@$(BIN)/python -m tercel.cli.main demo $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 check: install
