@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tercel.drivers.backtest import backtest
     from tercel.drivers.history import SimulatedHistory, history
     from tercel.drivers.session import Plan
+    from tercel.drivers.train import train
     from tercel.execution.venue import VenueModel
     from tercel.features.spec import (
         FeatureSet,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         zscore,
     )
     from tercel.features.stream import FeatureStream
+    from tercel.models.barriers import triple_barrier
     from tercel.risk.limits import Limits
 
 _MODULE_OF: Final = {
@@ -79,6 +81,8 @@ _MODULE_OF: Final = {
     "sma": "tercel.features.spec",
     "spread": "tercel.features.spec",
     "stoch_rsi": "tercel.features.spec",
+    "train": "tercel.drivers.train",
+    "triple_barrier": "tercel.models.barriers",
     "volatility": "tercel.features.spec",
     "volume_ratio": "tercel.features.spec",
     "wma": "tercel.features.spec",
@@ -117,6 +121,8 @@ __all__ = [
     "sma",
     "spread",
     "stoch_rsi",
+    "train",
+    "triple_barrier",
     "volatility",
     "volume_ratio",
     "wma",

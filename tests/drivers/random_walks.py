@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from tercel.base.records import QUOTE, Records, empty
 from tercel.base.time import NS_PER_MIN, NS_PER_S, format_instant, parse_instant
+from tercel.drivers.train import train
 from tercel.features.spec import Bars
 from tercel.market.definitions import definition
 from tercel.market.instruments import Instrument
+from tercel.models.barriers import triple_barrier
+from tercel.models.training.fit import Boosting
 
 START_NS = parse_instant("2026-01-05T08:00:00")
 QUOTES_PER_BAR = 4
@@ -21,10 +25,10 @@ SIGMA = 1.5e-4  # of a minute, as a share of the price: a lively hour of EURUSD
 
 @dataclass(frozen=True)
 class Walk:
-    """Quotes of EURUSD, four a minute, spread 0.6 to 1.4 pips. `drift`: of a hidden state that pushes the price up or down, in SIGMA a minute.
+    """Quotes of EURUSD, four a minute, spread 0.6 to 1.4 pips.
 
-    The state changes at random, on average every `stay` minutes, so the moves just past tell something of those to come; 0 is a walk that
-    tells nothing.
+    `drift`: of a hidden state that pushes the price up or down, in SIGMA a minute. The state changes at random, on average every `stay`
+    minutes, so the moves just past tell something of those to come; a drift of 0 is a walk that tells nothing.
     """
 
     seed: int
@@ -73,10 +77,19 @@ class Walk:
         yield records
 
 
-def _registered(instrument: Instrument) -> Instrument:
-    from msgspec.structs import replace
+def _eurusd() -> Instrument:
+    found = definition("EURUSD", "oanda")
+    assert found is not None
+    return replace(found, id=1)
 
-    return replace(instrument, id=1)
+
+EURUSD = _eurusd()
+LABELS = triple_barrier(horizon="10m")
+SMALL = Boosting(trees=40)
 
 
-EURUSD = _registered(definition("EURUSD", "oanda"))
+def verdicts(seeds: Iterable[int], drift: float) -> dict[int, str]:
+    """The verdict of a whole training on each walk, by seed; everything but barriers and trees as it is by default."""
+    return {
+        seed: train(Walk(seed, drift=drift), labels=LABELS, boosting=SMALL, threads=1, register=False).evaluation.verdict for seed in seeds
+    }

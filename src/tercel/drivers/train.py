@@ -158,13 +158,15 @@ class Trainer:
         self._data, self._prepared = data, prepare(data, walk_forward(data, settings.folds, settings.embargo_ns))
         *tested, last = self._prepared
         self._tested, self._trials = tested, max(1, settings.search)
+        self._kept: tuple[Trial, list[tuple[Fitted, Fitted]], Predictions] | None = None
         trials = (
             explore(self._attempt, settings.search, settings.seed, settings.boosting)
             if settings.search
             else [self._attempt(1, settings.boosting)]
         )
+        assert self._kept is not None
         chosen, fitted, found = self._kept
-        assert chosen == best(trials)
+        assert chosen is best(trials)
         final = walk(data, [last], self._barriers, chosen.boosting, settings.seed, self._threads, self._telling("final model"))
         tried = np.array([*(trial.sharpe for trial in trials), *settings.trials_before])
         self._tell("judgement", 0, 1)
@@ -196,7 +198,7 @@ class Trainer:
             number=number, parameters=msgspec.structs.asdict(boosting), trades=len(trades.row), sharpe=sharpe_of(trades), by_fold=by_fold,
             seconds=(clock_ns() - started) / 1e9,
         )  # fmt: skip
-        if number == 1 or trial.worth > self._kept[0].worth:
+        if self._kept is None or trial.worth > self._kept[0].worth:
             self._kept = trial, fitted, found
         return trial
 

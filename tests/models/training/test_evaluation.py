@@ -11,7 +11,7 @@ import pytest
 
 from tercel.models.training.dataset import Dataset
 from tercel.models.training.evaluation import EDGE, NO_EDGE, Evaluation, evaluate, judge, select, sharpe_of
-from tests.models.training.judged import COST, folds_of, guesses, walk
+from tests.models.judged import COST, folds_of, guesses, walk
 
 NAN = math.nan
 
