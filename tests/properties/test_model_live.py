@@ -24,7 +24,6 @@ from tercel.drivers.launch import FeedSpec
 from tercel.drivers.result import Result
 from tercel.drivers.session import Plan
 from tercel.drivers.trader import Trader
-from tercel.features.spec import FeatureSet, bars
 from tercel.journal.entries import Note
 from tercel.journal.input_log import InputLog
 from tercel.models.model import Model
@@ -125,16 +124,10 @@ def test_folds_change_live_as_in_the_back_test(hours: History, models: tuple[Mod
     again.close()
 
 
-def exchange(account: str, model: Model, program: str, answers: list[Ack]) -> None:
-    """What another process does: bind the model, store it, ask the trader to take it."""
-    ((_, number),) = seats.store(model, account, program)
-    answers.append(ControlClient(paths.run_dir(account), "test").take_model(number, timeout_s=10.0))
-
-
 def run_with_exchange(trader: Trader, account: str, model: Model) -> Ack:
     """Let a trader run and exchange its model while it does; the answer."""
     answers: list[Ack] = []
-    worker = threading.Thread(target=exchange, args=(account, model, trader.core.program.hash, answers))
+    worker = threading.Thread(target=lambda: answers.extend(seats.exchange(model, account, timeout_s=10.0)))
     worker.start()
     trader.run()
     worker.join()
@@ -185,21 +178,31 @@ def test_a_restart_goes_on_with_the_model_that_was_taken(hours: History, models:
 
 
 def test_what_does_not_fit_is_refused_and_trading_goes_on(hours: History, models: tuple[Model, Model], tested: Result) -> None:
-    """A model of other features cannot even be bound for the account; a number that nobody has stored is refused by the trader."""
+    """A model with other barriers, and a number that nobody has stored, are refused by the trader, which says why in its journal."""
     trader = trader_of(plan_of(models[0]), HOURS, "refusal")
     trader.start()
-    with pytest.raises(Exception, match="restart the trader with this model"):
-        seats.store(models[1], "refusal", FeatureSet(bars("5s"), ()).compile().hash)
+    manifest = models[1].manifest
+    barriers = structs.replace(manifest.barriers, take=3.0)
+    other = Model(structs.replace(manifest, barriers=barriers), models[1].contents)
     answers: list[Ack] = []
-    client = ControlClient(paths.run_dir("refusal"), "test")
-    worker = threading.Thread(target=lambda: answers.append(client.take_model(12345, timeout_s=10.0)))
+
+    def ask() -> None:
+        answers.extend(seats.exchange(other, "refusal", timeout_s=10.0))
+        answers.append(ControlClient(paths.run_dir("refusal"), "test").take_model(12345, timeout_s=10.0))
+
+    worker = threading.Thread(target=ask)
     worker.start()
-    time.sleep(0.1)
-    trader.run()
+    while len(answers) < 2:
+        for request in trader.control.poll():
+            trader._obey(request)
+        time.sleep(0.001)
     worker.join()
+    trader.run()
     trader.close()
-    assert answers[0].state == REFUSED
-    assert any(isinstance(one, Note) and "12345.bound: cannot be read" in one.text for one in journal_of("refusal"))
+    assert [answer.state for answer in answers] == [REFUSED, REFUSED]
+    notes = [one.text for one in journal_of("refusal") if isinstance(one, Note)]
+    assert "it has other features or barriers than what this trader runs" in notes[0]
+    assert "12345.bound: cannot be read" in notes[1]
     assert comparable(outputs_of("refusal")) == comparable(tested.outputs)
 
 

@@ -13,9 +13,11 @@ from tercel.base.time import NS_PER_H, format_instant
 if TYPE_CHECKING:
     from tercel.drivers.history import Source
     from tercel.drivers.launch import FeedSpec
+    from tercel.drivers.session import Plan
 
 ACCOUNT = "demo"
-SIMULATED_HOURS = 6
+SIMULATED_HOURS = 12
+MODEL = "demo"
 SEED = 7
 KEPT = ("control.map", "control.lock", "trader.lock")
 REPLAY_HOURS, LIVE_HOURS = 30, 6  # of the newest recording: so much is traded on paper, the last part of it at the pace asked for
@@ -29,7 +31,7 @@ def demo(
     speed: float = 20.0,
     port: int = 8700,
 ) -> int:
-    """History, features, rule, back-test, then paper trading with the page: on your data, or on a simulated market.
+    """History, features, training, back-test, then paper trading with the page: on your data, or on a simulated market.
 
     Parameters
     ----------
@@ -60,17 +62,51 @@ def demo(
     say("1. history")
     chosen, feed = _source(data, speed)
     say(f"   {chosen.describe()}; about {chosen.rows:,} rows")
-    say(f"2. features: {', '.join(plan.complete_features.names)}, on bars of {plan.features.clock.text}")
-    first = "" if any(CACHE.rglob("*.nbc")) else " (the first run compiles the kernels, half a minute)"
-    say(f"3. back-test of the rule{first}")
+    first = "" if any(CACHE.rglob("*.nbc")) else " (the first run compiles the kernels, a minute)"
+    plan, model = _model(plan, chosen, first)
+    what = "the model, out of sample" if model else "the rule"
+    say(f"4. back-test of {what}")
     with progress() as report:
         result = Backtest(plan, chosen, progress=report).run()
     result.show()
-    say("\n4. paper trading: the same core on a feed, with the page")
-    spec = RunSpec(account=ACCOUNT, feed=feed, settings=str(settings.resolve()) if settings else None, sync="interval")
+    say("\n5. paper trading: the same core on a feed, with the page")
+    spec = RunSpec(account=ACCOUNT, feed=feed, settings=str(settings.resolve()) if settings else None, model=model, sync="interval")
     family = Family(spec, port, say)
     _forget()
     return watch(family, seconds, "the next demonstration starts anew; `tercel run` has an account that continues")
+
+
+def _model(plan: Plan, chosen: Source, first: str) -> tuple[Plan, str | None]:
+    """Train, show the verdict, and trade the model; the plan's own rule when the model proposes nothing, or the settings name another."""
+    from dataclasses import replace
+
+    from tercel.base import paths
+    from tercel.cli.show import progress, say, short
+    from tercel.decision.rules import EmaCross, ModelRule
+    from tercel.drivers.train import default_features, train
+
+    given = plan.features.features
+    if not isinstance(plan.decide, EmaCross):
+        say(f"2. features: {', '.join(plan.complete_features.names)}, on bars of {plan.features.clock.text}")
+        say("3. training: none, the settings say what decides")
+        return plan, None
+    clock = plan.features.clock
+    features = plan.features if given else default_features(clock.text, clock.price)
+    say(f"2. features: {', '.join(features.names)}, on bars of {clock.text}")
+    say(f"3. training{first}")
+    with progress() as report:
+        trained = train(
+            chosen, features, name=MODEL, limits=plan.limits, venue=plan.venue, grace=plan.grace, feed_latency=plan.feed_latency,
+            progress=report,
+        )  # fmt: skip
+    trained.show()
+    page = paths.models_dir() / MODEL / f"{trained.model.manifest.version}.html"
+    trained.html(page)
+    say(f"   model {trained.model.name}, report {short(page)}")
+    if not trained.evaluation.trades:
+        say("   it proposes no trade that pays for its costs, so the built-in rule trades on")
+        return plan, None
+    return replace(plan, features=replace(plan.features, features=()), decide=ModelRule(trained.model)), trained.model.name
 
 
 def _source(data: Path | None, speed: float) -> tuple[Source, FeedSpec]:

@@ -15,29 +15,38 @@ from tercel.drivers import schedule
 from tercel.models.manifest import FINAL
 from tercel.models.model import Model
 from tercel.models.placement import Bound, bind, meaning_of
+from tercel.observe.control import Ack, ControlClient
 
 KEPT: Final = 64  # bound models of an account that a start puts in place, the newest
 
 
-def store(model: Model, account: str, engine_program: str) -> list[tuple[str, int]]:
-    """Bind the final parts of a model for the core of an account and store them; (instrument, number) of each.
+def store(model: Model, account: str) -> list[tuple[str, int]]:
+    """Bind the final parts of a model and store them for the core of an account; (instrument, number) of each, the shared one first.
 
-    Reading and packing trees takes a tenth of a second and belongs into the process of whoever wants the model, not into the trader. Raises
-    `ConfigError` when the model was trained on another program than `engine_program`.
+    Reading and packing trees takes a tenth of a second, so it belongs into the process of whoever wants the model, not into the trader.
+    Raises `DataError` for a damaged model.
     """
     program = model.feature_set.compile()
-    if engine_program != program.hash:
-        raise ConfigError(
-            f"model {model.name}: expected one of the program {engine_program[:16]}, which account {account} computes, "
-            f"found {program.hash[:16]}; restart the trader with this model"
-        )
     stored = []
-    for part in model.manifest.parts:
-        if part.name == FINAL:
-            bound = bind(model, part, program)
-            bound.save(_file(account, bound.number))
-            stored.append((part.instrument, bound.number))
+    for part in sorted((part for part in model.manifest.parts if part.name == FINAL), key=lambda part: part.instrument):
+        bound = bind(model, part, program)
+        bound.save(_file(account, bound.number))
+        stored.append((part.instrument, bound.number))
     return stored
+
+
+def exchange(model: Model, account: str, instrument: str = "", timeout_s: float = 5.0) -> list[Ack]:
+    """Let a running trader score with another model from now on: bound here, taken there between two inputs; its answers.
+
+    Each of the model's own parts goes to its instrument, the shared one to all others, or to `instrument` alone. Raises `NotRunning`
+    without a trader.
+    """
+    client = ControlClient(paths.run_dir(account))
+    answers = []
+    for owner, number in store(model, account):
+        if not instrument or owner in ("", instrument):
+            answers.append(client.take_model(number, instrument or owner, timeout_s))
+    return answers
 
 
 def _file(account: str, number: int) -> Path:
