@@ -17,7 +17,7 @@ from tercel.base.kernel import entry
 from tercel.features.opcodes import OPCODES
 from tercel.features.spec import FeatureSet, bars
 from tercel.features.translate import translate
-from tercel.features.wasm import compile_c
+from tercel.features.wasm import FLAGS, compile_c, source
 from tests.base.test_real import COLUMNS, values
 from tests.features.engines import COMMITTED, Wasmtime, base_columns, in_node, in_wasmtime, module, program_of
 from tests.features.judges import JUDGES, Column
@@ -88,6 +88,13 @@ def test_hostile_rows_give_the_same_bits_in_every_engine(
     server = bits(program.compute(base))
     assert np.array_equal(server, np.fromfile(folder / f"{name}.bin", np.int64).reshape(server.shape))
     assert np.array_equal(server, bits(in_wasmtime(program, base)))
+
+
+def test_the_comparison_sees_another_arithmetic() -> None:
+    """The same sources compiled with fast-math give other bits: equality is the flags' doing, and the tests would see it go."""
+    program, base = program_of("ema", (20,)), base_columns(*hostile())
+    fast = compile_c(source(), (*FLAGS, "-ffast-math"))
+    assert not np.array_equal(bits(program.compute(base)), bits(in_wasmtime(program, base, fast)))
 
 
 def test_a_program_of_features_of_features_gives_the_same_bits(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -36,14 +37,14 @@ def source() -> str:
     return translate([run_block], OPCODES.values()) + '\n__attribute__((export_name("opcode_version"))) ' + version
 
 
-def compile_c(text: str) -> bytes:
+def compile_c(text: str, flags: Sequence[str] = FLAGS) -> bytes:
     """The WebAssembly module of a C text. Raises `MissingExtra` without ziglang and `TercelError` with what the compiler said."""
     if importlib.util.find_spec("ziglang") is None:
         raise MissingExtra("the C compiler is not installed: pip install 'tercel[dev]' brings ziglang")
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "features.c").write_text(text)
         cache = {name: str(Path(folder) / "cache") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
-        command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, "-o", "features.wasm", "features.c"]
+        command = [sys.executable, "-m", "ziglang", "cc", *flags, "-o", "features.wasm", "features.c"]
         done = subprocess.run(  # noqa: S603
             command, cwd=folder, env=os.environ | cache, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
         )
