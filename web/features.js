@@ -47,6 +47,7 @@ class Program {
     this.columns = columns;
     this.names = names;
     this.outputs = outputs;
+    this.read = [...new Set([...sources, ...outputs])].filter((register) => register < columns.length); // base columns that matter
     this.run = exports.run_block;
     const words = [program.length, parameters.length, sources.length, stateWords, registers * BLOCK_ROWS];
     const places = [];
@@ -74,7 +75,7 @@ class Program {
   /** One row, a value for each of `columns`: a new Float64Array with a value for each of `names`. */
   push(row) {
     this.expect("values", row.length);
-    for (let column = 0; column < row.length; column++) this.block[column * BLOCK_ROWS] = row[column];
+    for (const column of this.read) this.block[column * BLOCK_ROWS] = row[column];
     this.call(1);
     return Float64Array.from(this.outputs, (register) => this.block[register * BLOCK_ROWS]);
   }
@@ -88,7 +89,7 @@ class Program {
     const made = this.outputs.map(() => new Float64Array(rows));
     for (let first = 0; first < rows; first += BLOCK_ROWS) {
       const count = Math.min(BLOCK_ROWS, rows - first);
-      typed.forEach((column, place) => this.block.set(column.subarray(first, first + count), place * BLOCK_ROWS));
+      for (const place of this.read) this.block.set(typed[place].subarray(first, first + count), place * BLOCK_ROWS);
       this.call(count);
       this.outputs.forEach((register, place) => {
         made[place].set(this.block.subarray(register * BLOCK_ROWS, register * BLOCK_ROWS + count), first);
