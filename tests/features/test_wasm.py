@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from tercel.base.errors import TercelError
 from tercel.base.kernel import entry
 from tercel.features.opcodes import OPCODES
 from tercel.features.spec import FeatureSet, bars
 from tercel.features.translate import translate
-from tercel.features.wasm import FLAGS, compile_c, source
+from tercel.features.wasm import FLAGS, compile_c, main, source
 from tests.base.test_real import COLUMNS, values
 from tests.features.engines import COMMITTED, Wasmtime, base_columns, in_node, in_wasmtime, module, program_of
 from tests.features.judges import JUDGES, Column
@@ -156,6 +157,16 @@ def test_the_committed_module_is_what_the_sources_give() -> None:
     built, kept = (hashlib.sha256(wasm).hexdigest() for wasm in (module(), COMMITTED.read_bytes()))
     assert built == kept, "web/features.wasm is not made of these sources; run: make wasm"
     assert len(module()) < BYTES_MAX
+
+
+def test_the_command_writes_the_module_or_says_why_not(tmp_path: Path) -> None:
+    """`build FILE` writes it; anything else, and what the compiler refuses, is told in words."""
+    main(["build", str(tmp_path / "features.wasm")])
+    assert (tmp_path / "features.wasm").read_bytes() == module()
+    with pytest.raises(SystemExit, match="expected build FILE"):
+        main([])
+    with pytest.raises(TercelError, match=r"ziglang: expected a module, found exit status \d+: .*error:"):
+        compile_c("double f(void) { return x; }")
 
 
 def test_the_module_needs_nothing_and_knows_every_opcode() -> None:

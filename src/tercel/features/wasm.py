@@ -45,9 +45,12 @@ def compile_c(text: str, flags: Sequence[str] = FLAGS) -> bytes:
         (Path(folder) / "features.c").write_text(text)
         cache = {name: str(Path(folder) / "cache") for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
         command = [sys.executable, "-m", "ziglang", "cc", *flags, "-o", "features.wasm", "features.c"]
-        done = subprocess.run(  # noqa: S603
-            command, cwd=folder, env=os.environ | cache, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
-        )
+        try:
+            done = subprocess.run(  # noqa: S603
+                command, cwd=folder, env=os.environ | cache, capture_output=True, text=True, timeout=SECONDS_MAX, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise TercelError(f"ziglang: expected a module within {SECONDS_MAX:.0f} s, found none; build it on a machine at rest") from None
         if done.returncode:
             raise TercelError(f"ziglang: expected a module, found exit status {done.returncode}: {done.stderr.strip()[-800:]}")
         return (Path(folder) / "features.wasm").read_bytes()

@@ -152,7 +152,7 @@ class Expressions:
         if call is None and (hasattr(found, "py_func") or (not kernel.COMPILED and isinstance(found, FunctionType))):
             call = self.call_of(found)
         if call is None:
-            instead = next((text for known, text in CALL_INSTEAD if known is found), "a function with @kernel and call that by its name")
+            instead = next((text for known, text in CALL_INSTEAD if known is found), "a kernel and call that by its name")
             raise self.refused(node, "a call of what is no kernel", instead)
         if len(node.args) != len(call.marks):
             raise self.refused(node, f"{len(node.args)} arguments", f"the {len(call.marks)} it takes")

@@ -61,6 +61,5 @@ class Unit:
         names = [f"a{place}" for place in range(len(call.marks))]
         arguments = ", ".join(f"{C_EXPORTED[mark]} {argument}" for argument, mark in zip(names, call.marks, strict=True))
         back = "" if call.result == "None" else "return "
-        return (
-            f'__attribute__((export_name("{name}"))) {C_OF[call.result]} {name}({arguments}) {{ {back}{call.name}({", ".join(names)}); }}\n'
-        )
+        head = f'__attribute__((export_name("{name}"))) {C_OF[call.result]} door_{name}({arguments})'
+        return f"{head} {{ {back}{call.name}({', '.join(names)}); }}\n"
