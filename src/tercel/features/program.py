@@ -7,7 +7,6 @@ over a block of rows of one instrument, opcode by opcode, each called by address
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Final
@@ -123,7 +122,7 @@ class Program:
     @cached_property
     def tables(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """(G, P, R) as the kernels read them; addresses hold for this process only."""
-        program, parameters, columns = self._tables(lambda opcode: opcode.entry.address)
+        program, parameters, columns = self._tables(numbers=False)
         places = [register * BLOCK_ROWS for register in columns]
         return np.array(program, np.int64), np.array(parameters, np.float64), np.array(places or [0], np.int64)
 
@@ -134,7 +133,7 @@ class Program:
         [name, number, version] of each that is used; program, parameters, sources: the tables of `run_block`, an opcode's number in the
         place of its address and the number of a register in the place of its address in the block.
         """
-        program, parameters, sources = self._tables(lambda opcode: opcode.number)
+        program, parameters, sources = self._tables(numbers=True)
         used = {node.opcode.number: [node.op, node.opcode.number, node.opcode.version] for node in self.nodes}
         return {
             "hash": self.hash,
@@ -149,14 +148,15 @@ class Program:
             "sources": sources,
         }
 
-    def _tables(self, place: Callable[[Opcode], int]) -> tuple[list[int], list[float], list[int]]:
-        """(program, parameters, the registers that each opcode reads and writes); `place` says where an opcode is to be found."""
+    def _tables(self, *, numbers: bool) -> tuple[list[int], list[float], list[int]]:
+        """(program, parameters, registers that each opcode reads and writes); an opcode is named by its number or by its address."""
         table = [self.registers, len(self.nodes), self.clock.kind, self.clock.price, self.state_words, 0, 0, 0]
         parameters = [self.clock.amount]
         columns: list[int] = []
         state = 0
         for first, node in zip(self.firsts, self.nodes, strict=True):
-            table += [place(node.opcode), state, len(parameters), len(columns)]
+            place = node.opcode.number if numbers else node.opcode.entry.address
+            table += [place, state, len(parameters), len(columns)]
             columns += [*node.sources, *range(first, first + len(node.opcode.outputs))]
             parameters += node.parameters
             state += node.opcode.state_words(node.parameters)
