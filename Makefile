@@ -7,7 +7,7 @@ WORKERS ?= 2
 RESULTS := .bench/results.json
 
 .DEFAULT_GOAL := install
-.PHONY: install run test check bench soak docs clean
+.PHONY: install run test check wasm bench soak docs clean
 
 install: $(STAMP)
 
@@ -34,10 +34,15 @@ check: install
 	@echo 'check: tidy' && $(BIN)/python -m pytest -q --no-header tests/test_tidy.py
 
 test: install
-	@.ci/system chromium strace libgomp1 || true
+	@.ci/system chromium strace libgomp1 nodejs || true
 	@$(MAKE) --no-print-directory check
 	@echo 'test: pytest, $(WORKERS) workers'
 	@$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadfile -m 'not peers' --ignore=tests/test_tidy.py $(ARGS)
+
+# The browser's module, from the opcodes: run it after a change of one, and commit the file; a test compares the hash.
+wasm: install
+	@$(BIN)/python -m tercel.features.wasm build web/features.wasm
+	@sha256sum web/features.wasm && echo "wasm: web/features.wasm, $$(wc -c < web/features.wasm) bytes"
 
 bench: install
 	@mkdir -p $(dir $(RESULTS))

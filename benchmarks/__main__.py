@@ -10,8 +10,8 @@ import msgspec
 
 from benchmarks.harness import Figure, Options, text
 
-NAMES = ("backtest", "features", "forest", "latency", "soak")
-ALL = ("backtest", "features", "forest", "latency")  # soak takes an hour, so it has to be named
+NAMES = ("backtest", "browser", "features", "forest", "latency", "soak")
+ALL = ("backtest", "browser", "features", "forest", "latency")  # soak takes an hour, so it has to be named
 
 
 def parser() -> argparse.ArgumentParser:

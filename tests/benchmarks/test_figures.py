@@ -15,6 +15,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import features
 from benchmarks.harness import Options
+from tests.features.engines import node_command
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = Options(quick=True, peers=False, rows_max=3_000)
@@ -25,9 +26,11 @@ def read(name: str, options: Options = TINY) -> list[dict[str, Any]]:
     return [json.loads(msgspec.json.encode(item)) for item in command.measure(name, options)]
 
 
-@pytest.mark.parametrize("name", ["features", "forest", "backtest"])
+@pytest.mark.parametrize("name", ["features", "forest", "backtest", "browser"])
 def test_a_figure_has_a_value_a_command_and_a_stable_result(name: str) -> None:
     """Two runs give the same result hash; the headline comes last and bears the benchmark's name."""
+    if name == "browser":
+        node_command()
     first, second = read(name), read(name)
     assert first[-1]["name"] == name
     assert all(item["name"].startswith(f"{name}.") for item in first[:-1])
@@ -88,3 +91,13 @@ def test_an_unknown_name_is_refused_with_the_known_ones(capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         command.main()
     assert "backtest" in capsys.readouterr().err
+
+
+def test_every_engine_of_the_page_gives_the_bits_of_the_server() -> None:
+    """The table of the browser's figure compares the results of Node, wasmtime and the server, to the bit."""
+    node_command()
+    headline = command.measure("browser", Options(quick=True, rows_max=3_000))[-1]
+    assert headline.errors == []
+    assert headline.peer_value is not None
+    assert {row["bits"] for row in headline.table} == {"equal"}
+    assert all({"node", "server", "wasmtime"} < set(row) for row in headline.table)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -126,17 +126,45 @@ class Program:
     @cached_property
     def tables(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
         """(G, P, R) as the kernels read them; addresses hold for this process only."""
+        program, parameters, columns = self._tables(numbers=False)
+        places = [register * BLOCK_ROWS for register in columns]
+        return np.array(program, np.int64), np.array(parameters, np.float64), np.array(places or [0], np.int64)
+
+    def description(self) -> dict[str, Any]:
+        """The program as plain values, which JSON can carry to another engine: `web/features.js` runs it with the same bits.
+
+        columns: names of the base columns; names, outputs: the features and their registers; registers, state_words: sizes; opcodes:
+        [name, number, version] of each that is used; program, parameters, sources: the tables of `run_block`, an opcode's number in the
+        place of its address and the number of a register in the place of its address in the block.
+        """
+        program, parameters, sources = self._tables(numbers=True)
+        used = {node.opcode.number: [node.op, node.opcode.number, node.opcode.version] for node in self.nodes}
+        return {
+            "hash": self.hash,
+            "columns": list(BASE_COLUMNS),
+            "names": [self.names[register] for register in self.outputs],
+            "outputs": list(self.outputs),
+            "registers": self.registers,
+            "state_words": self.state_words,
+            "opcodes": [used[number] for number in sorted(used)],
+            "program": program,
+            "parameters": parameters,
+            "sources": sources,
+        }
+
+    def _tables(self, *, numbers: bool) -> tuple[list[int], list[float], list[int]]:
+        """(program, parameters, registers that each opcode reads and writes); an opcode is named by its number or by its address."""
         table = [self.registers, len(self.nodes), self.clock.kind, self.clock.price, self.state_words, 0, 0, 0]
         parameters = [self.clock.amount]
         columns: list[int] = []
         state = 0
         for first, node in zip(self.firsts, self.nodes, strict=True):
-            table += [node.opcode.entry.address, state, len(parameters), len(columns)]
-            written = range(first, first + len(node.opcode.outputs))
-            columns += [register * BLOCK_ROWS for register in (*node.sources, *written)]
+            place = node.opcode.number if numbers else node.opcode.entry.address
+            table += [place, state, len(parameters), len(columns)]
+            columns += [*node.sources, *range(first, first + len(node.opcode.outputs))]
             parameters += node.parameters
             state += node.opcode.state_words(node.parameters)
-        return np.array(table, np.int64), np.array(parameters, np.float64), np.array(columns or [0], np.int64)
+        return table, parameters, columns
 
     def compute(self, base: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Features of one instrument from its bars: float64[features, rows] of `base`, float64[13, rows] in the order of `BASE_COLUMNS`.
