@@ -54,6 +54,7 @@ soak: install
 
 docs: install
 	@echo 'docs: links, anchors, commands and code blocks' && $(BIN)/python -m pytest -q --no-header tests/test_docs.py
+	@$(BIN)/python docs/reference/build_features.py site
 
 clean:
 	@rm -rf .venv build dist site .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache

@@ -194,7 +194,7 @@ def _canonical_names(lines: Iterable[str]) -> set[str]:
 
 def _third_party(folder: str) -> set[str]:
     """Packages imported under a folder that are neither Python's nor ours, by their names on the index."""
-    own = {"tercel", "tests", "benchmarks", "conftest", "examples"}
+    own = {"tercel", "tests", "benchmarks", "conftest", "docs", "examples"}
     tops = {name.partition(".")[0] for source in sources(folder) for _, name in rules.imports(source)}
     names = {PACKAGE_OF.get(top, top) for top in tops if top not in sys.stdlib_module_names and top not in own}
     return _canonical_names(names)

@@ -31,12 +31,17 @@ PARAMETERS = {"sma": (5,), "ema": (5,), "rsi": (5,), "returns": (3,), "volatilit
     "donchian": (5,),
     "atr": (5,),
     "volume_ratio": (5,),
+    "order_flow": (5,),
+    "log_return": (3,),
+    "lag": (3,),
+    "resample": (120, 3),
 }
 SOURCE = (
     "Row k of 64: s = (1103515245 * s + 12345) mod 2**31, s = 1 before row 0; level = level + s // 65536 mod 41 - 20, level = 0 before; "
     "bid = (138000 + level) / 100000, ask = (138000 + level + 3 + s // 65536 mod 97) / 100000. Rows 20 and 21 and, of the ask only, row 33 "
     "are NaN; rows 40 to 47 repeat row 39. Inputs by name: bid and low are the bid, ask and high the ask, "
-    "any other bid * 0.5 + ask * 0.5. Of several outputs each is a list."
+    "bid_size is 1 + 7 k mod 13, ask_size 1 + 5 k mod 17, flow 31 k mod 23 - 11, time 1699999980 + 60 (k + 3 (k // 5) + 700 (k // 4)), "
+    "unknown where the bid, the ask or either is; any other is bid * 0.5 + ask * 0.5. Of several outputs each is a list."
 )
 
 

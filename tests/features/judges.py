@@ -6,7 +6,10 @@ This file imports nothing of the package, so that the tidy test can read it at n
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from datetime import datetime, timedelta
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +17,7 @@ import numpy.typing as npt
 
 Column = npt.NDArray[np.float64]
 ONE, TWO = ("close",), ("bid", "ask")
+FRAMES = ("resample", "hold")  # the opcodes of larger bars, whose rule for the unknown is their own
 
 
 class Judge(NamedTuple):
@@ -209,6 +213,99 @@ def volume_ratio(x: Column, rows: int) -> Column:
         return np.where(mean > 0.0, x / mean, np.nan)
 
 
+def positive(depth: Column, value: Column) -> Column:
+    """The value where the depth is above 0, NaN elsewhere."""
+    return np.where(depth > 0.0, value, np.nan)
+
+
+@over_known
+def micro_price(bid: Column, ask: Column, bid_size: Column, ask_size: Column) -> Column:
+    """Bid plus the share of the bid's size in both of the spread."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return positive(bid_size + ask_size, bid + (ask - bid) * (bid_size / (bid_size + ask_size)))
+
+
+@over_known
+def imbalance(bid_size: Column, ask_size: Column) -> Column:
+    """Share of the bid's size in both less that of the ask's."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return positive(bid_size + ask_size, bid_size / (bid_size + ask_size) - ask_size / (bid_size + ask_size))
+
+
+@over_known
+def order_flow(flow: Column, bid_size: Column, ask_size: Column, rows: int) -> Column:
+    """Sum of the flows over the mean depth of a side, where that is positive."""
+    depth = windows((bid_size + ask_size) / 2.0, rows, lambda view: view.mean(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return positive(depth, windows(flow, rows, lambda view: view.sum(axis=1)) / depth)
+
+
+@over_known
+def ratio(left: Column, right: Column) -> Column:
+    """left times the inverse of right, where there is one."""
+    return np.where(right == 0.0, np.nan, left / np.where(right == 0.0, 1.0, right))
+
+
+@over_known
+def log_return(x: Column, rows: int) -> Column:
+    """Difference of the natural logarithms, of values that have one."""
+    out = np.full(len(x), np.nan)
+    logs = np.log(np.where(x > 0.0, x, np.nan))
+    out[rows:] = logs[rows:] - logs[:-rows]
+    return out
+
+
+@over_known
+def lag(x: Column, rows: int) -> Column:
+    """The column moved by `rows` rows."""
+    out = np.full(len(x), np.nan)
+    out[rows:] = x[:-rows]
+    return out
+
+
+@over_known
+def time_of_day(t: Column) -> Column:
+    """Hours, sine, cosine and weekday, from the calendar of Python's datetime."""
+    moments = [datetime(1970, 1, 1) + timedelta(seconds=float(value)) for value in t]
+    angles = 2.0 * np.pi * (t % 86400.0) / 86400.0
+    return np.stack([t % 86400.0 / 3600.0, np.sin(angles), np.cos(angles), np.array([moment.weekday() for moment in moments], float)])
+
+
+def resample(x: Column, t: Column, seconds: float, fold: float) -> Column:
+    """Bars as lists of values; each is said at the first row that shows it whole, and where two are due the later waits for the next."""
+    out = np.full(len(x), np.nan)
+    due, values, end, whole = list[float](), list[float](), -math.inf, True
+    for row, (value, moment) in enumerate(zip(x.tolist(), t.tolist(), strict=True)):
+        if not math.isfinite(moment):
+            continue
+        mine = math.ceil(Fraction(moment) / Fraction(seconds)) * seconds
+        if mine > end:
+            if not whole:
+                due.append(folded(values, end, int(fold)))
+            values, end, whole = [], mine, False
+        if not whole:
+            values.append(value)
+            if moment == end:
+                due.append(folded(values, end, int(fold)))
+                whole = True
+        if due:
+            out[row] = due.pop(0)
+    return out
+
+
+def folded(values: list[float], end: float, fold: int) -> float:
+    """First, greatest, smallest, last, sum of the values of a larger bar, or its end; only the last may be an unknown one."""
+    known = [value for value in values if not math.isnan(value)] or [math.nan]
+    return (known[0], max(known), min(known), values[-1], math.fsum(known), end)[fold]
+
+
+def hold(x: Column) -> Column:
+    """The value of the last row that had one."""
+    known = np.where(np.isnan(x), -1, np.arange(len(x)))
+    last = np.maximum.accumulate(known)
+    return np.where(last < 0, np.nan, x[last])
+
+
 ROWS = ((1,), (2,), (20,), (1500,))
 JUDGES = {
     "sma": Judge(ONE, ROWS, sma),
@@ -231,4 +328,13 @@ JUDGES = {
     "donchian": Judge(("high", "low"), ROWS, donchian),
     "atr": Judge(("high", "low", "close"), ((1,), (2,), (14,), (1500,)), atr),
     "volume_ratio": Judge(("volume",), ROWS, volume_ratio),
+    "micro_price": Judge(("bid", "ask", "bid_size", "ask_size"), ((),), micro_price),
+    "imbalance": Judge(("bid_size", "ask_size"), ((),), imbalance),
+    "order_flow": Judge(("flow", "bid_size", "ask_size"), ROWS, order_flow),
+    "time_of_day": Judge(("time",), ((),), time_of_day),
+    "ratio": Judge(TWO, ((),), ratio),
+    "log_return": Judge(ONE, ROWS, log_return),
+    "lag": Judge(ONE, ROWS, lag),
+    "resample": Judge(("close", "time"), ((60, 3), (120, 0), (300, 1), (300, 2), (300, 3), (300, 4), (86_400, 4), (86_400, 5)), resample),
+    "hold": Judge(ONE, ((),), hold),
 }

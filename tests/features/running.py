@@ -66,9 +66,20 @@ def call(kernel: Any, opcode: Any, S: Column, P: Column, X: Column, R: npt.NDArr
 
 
 def inputs(op: str, bid: Column, ask: Column) -> list[Column]:
-    """What an opcode reads of a quote, which stands for a bar: high is the ask, low the bid, close and volume the middle."""
+    """What an opcode reads of a quote, which stands for a bar: high is the ask, low the bid, close and volume the middle.
+
+    Sizes are 1 to 13 and 1 to 17, the flow -11 to 11, the time minutes with gaps of minutes and of half a day; unknown where the quote is,
+    and as strange as the quote where that is no price.
+    """
+    k, middle = np.arange(len(bid)), bid * 0.5 + ask * 0.5
+
+    def sane(column: Column, values: npt.NDArray[np.int64]) -> Column:
+        return np.where((column > 0.5) & (column < 1e6), values.astype(float), column)
+
     place = {"bid": bid, "ask": ask, "low": bid, "high": ask}
-    return [place.get(column, bid * 0.5 + ask * 0.5) for column in JUDGES[op].columns]
+    place |= {"bid_size": sane(bid, 1 + k * 7 % 13), "ask_size": sane(ask, 1 + k * 5 % 17), "flow": sane(middle, k * 31 % 23 - 11)}
+    place["time"] = sane(middle, 1_699_999_980 + 60 * (k + 3 * (k // 5) + 700 * (k // 4)))
+    return [place.get(column, middle) for column in JUDGES[op].columns]
 
 
 @cache

@@ -22,13 +22,21 @@ from tercel.features.spec import (
     difference,
     donchian,
     ema,
+    every,
+    imbalance,
+    lag,
+    log_return,
     macd,
+    micro_price,
     mid,
+    order_flow,
+    ratio,
     returns,
     rsi,
     sma,
     spread,
     stoch_rsi,
+    time_of_day,
     volatility,
 )
 from tercel.features.stream import FeatureStream
@@ -38,6 +46,9 @@ from tests.twins import bits, twin
 
 FEATURES = [ema(20), sma(5), rsi(14), volatility(20), returns(3), spread(), mid(), difference("close", "open"), ema(3, of=rsi(5))]
 FEATURES += [macd(3, 6, 4), sma(3, of=macd(3, 6, 4).part("hist")), donchian(7).part("lower"), atr(5), stoch_rsi(5, 4, 3), bollinger(5)]
+FROM_PRICES = tuple(FEATURES)  # known where prices are
+FEATURES += [micro_price(), imbalance(), order_flow(7), time_of_day(), ratio(ema(3), "ask"), log_return(2), lag(4)]
+FEATURES += [every("2m", ema(3)), every("2m", donchian(3))]
 
 
 def program_of(*features: Feature, every: str = "1m", price: str = "mid") -> Program:
@@ -49,6 +60,7 @@ def table(rows: int, seed: int = 4) -> Column:
     """Bars, float64[13, rows], with a few unknown values."""
     chance = np.random.default_rng(seed)
     base = 100.0 + np.cumsum(chance.normal(0.0, 0.1, (BASE_COUNT, rows)), axis=1)
+    base[BASE_COLUMNS.index("time")] = 1_700_000_100.0 + 60.0 * np.arange(rows)
     base[chance.random(base.shape) < 0.01] = np.nan
     return base
 
@@ -155,7 +167,7 @@ def test_features_of_real_prices_are_sensible(data_dir: Path) -> None:
     """On real quotes every feature is known once its memory is filled, and averages lie among the prices."""
     bid, ask = real_quotes(data_dir, 3_000)
     close = bid * 0.5 + ask * 0.5
-    program = program_of(*FEATURES)
+    program = program_of(*FROM_PRICES)
     out = program.compute(np.stack([close, close, close, close, close, close, bid, ask, *[np.full_like(bid, np.nan)] * 5]))
     assert np.isfinite(out[:, program.memory_rows :]).all()
     for place, low, high in ((0, close.min(), close.max()), (1, close.min(), close.max()), (2, 0.0, 100.0), (5, 0.0, 0.01)):

@@ -22,8 +22,15 @@ from tercel.features.spec import (
     difference,
     donchian,
     ema,
+    every,
+    imbalance,
+    lag,
+    log_return,
     macd,
+    micro_price,
     mid,
+    order_flow,
+    ratio,
     returns,
     rolling_max,
     rolling_min,
@@ -31,16 +38,21 @@ from tercel.features.spec import (
     sma,
     spread,
     stoch_rsi,
+    time_of_day,
     volatility,
     volume_ratio,
     zscore,
 )
+from tests.features.judges import FRAMES
 
 
 def test_every_opcode_can_be_written() -> None:
     """Each opcode has a function of its own name, whose feature names that opcode and has its parameters."""
     arguments: dict[str, tuple[Any, ...]] = {"spread": (), "mid": (), "difference": ("close", "open"), "macd": (), "stoch_rsi": ()}
+    arguments |= {"micro_price": (), "imbalance": (), "time_of_day": (), "ratio": ("close", "open")}
     for op, opcode in OPCODES.items():
+        if op in FRAMES:
+            continue  # written as `every`
         feature = getattr(spec, op)(*arguments.get(op, (5,)))
         assert feature.op == op
         assert len(feature.parameters) == len(opcode.parameters)
@@ -75,6 +87,15 @@ def test_every_opcode_can_be_written() -> None:
         (donchian(20), "donchian_20"),
         (atr(), "atr_14"),
         (volume_ratio(20), "volume_ratio_20"),
+        (micro_price(), "micro_price"),
+        (imbalance(), "imbalance"),
+        (order_flow(50), "order_flow_50"),
+        (time_of_day(), "time_of_day"),
+        (time_of_day().part("cos"), "time_of_day_cos"),
+        (ratio("close", ema(5)), "ratio_close_ema_5"),
+        (log_return(), "log_return_1"),
+        (lag(3, of=rsi(14)), "lag_3_rsi_14"),
+        (every("5m", ema(20)), "ema_20_5m"),
     ],
 )
 def test_a_feature_has_a_name_that_tells_it_apart(feature: spec.Feature, name: str) -> None:

@@ -25,9 +25,17 @@ TALIB: dict[str, Callable[..., object]] = {
     "rolling_min": talib.MIN,
     "rolling_max": talib.MAX,
     "atr": talib.ATR,
+    "mid": talib.MEDPRICE,
+    "difference": talib.SUB,
+    "ratio": talib.DIV,
 }
 # TA-Lib knows no average of one row, and what it makes of an RSI of two rows is roundings (see below).
-CASES = [(op, parameters) for op in TALIB for parameters in JUDGES[op].parameters if min(parameters[:2]) > (2 if op == "stoch_rsi" else 1)]
+CASES = [
+    (op, parameters)
+    for op in TALIB
+    for parameters in JUDGES[op].parameters
+    if min(parameters[:2], default=9) > (2 if op == "stoch_rsi" else 1)
+]
 
 
 def assert_agrees(op: str, parameters: tuple[float, ...], columns: list[Column]) -> None:

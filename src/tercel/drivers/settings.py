@@ -32,8 +32,11 @@ _SECTIONS: Final[dict[str, type[Any]]] = {"risk": Limits, "venue": VenueModel}
 _BARS: Final = ("every", "price", "anchor", "grace", "feed_latency", "late_after")
 _DURATIONS: Final = ("grace", "feed_latency", "late_after", "quote_age_max", "latency", "stale_max")
 _TIMING: Final = ("grace", "feed_latency", "late_after")
-_MAKERS: Final = tuple(op for op in OPCODES if op != "difference")  # those that numbers alone describe
-_FEATURE_TEXT: Final = re.compile(r"(?P<op>[a-z_]+?)(?P<numbers>(?:_[0-9]+(?:\.[0-9]+)?)*)(?:_(?P<output>[a-z]+))?")
+_MAKERS: Final = tuple(op for op in OPCODES if op not in ("difference", "ratio", "resample", "hold"))  # those that numbers alone describe
+_FEATURE_TEXT: Final = re.compile(
+    rf"(?P<op>{'|'.join(sorted(_MAKERS, key=len, reverse=True))})(?P<numbers>(?:_[0-9]+(?:\.[0-9]+)?)*)"
+    r"(?:_(?P<every>[0-9]+(?:s|m|h|d)))?(?:_(?P<output>[a-z]+))?"
+)
 _TOP: Final = ("bars", "features", "strategy", "model", "rule", *_SECTIONS)
 
 
@@ -98,15 +101,19 @@ def _decide(table: Mapping[str, Any], where: str, strategy: str | None, model: s
 
 
 def feature(text: str, where: str = "features") -> spec.Feature:
-    """The feature of a short text: "ema_20", "macd_12_26_9", one output as "macd_12_26_9_signal", "spread". Raises `ConfigError`."""
+    """The feature of a short text: "ema_20", "macd_12_26_9", one output as "macd_12_26_9_signal", "spread", "ema_20_5m" of larger bars.
+
+    Raises `ConfigError`.
+    """
     found = _FEATURE_TEXT.fullmatch(text)
-    if found and found["op"] in _MAKERS:
+    if found:
         numbers = [float(number) if "." in number else int(number) for number in found["numbers"].split("_")[1:]]
         known = OPCODES[found["op"]]
         if len(numbers) == len(known.parameters) and (found["output"] is None or found["output"] in known.outputs[1:]):
             made: spec.Feature = getattr(spec, found["op"])(*numbers)
+            made = spec.every(found["every"], made) if found["every"] else made
             return made.part(found["output"]) if found["output"] else made
-    raise ConfigError(f"{where}: features: expected texts such as 'ema_20', 'rsi_14', 'spread' ({', '.join(_MAKERS)}), found {text!r}")
+    raise ConfigError(f"{where}: features: expected texts such as 'ema_20', 'spread', 'rsi_14_5m' ({', '.join(_MAKERS)}), found {text!r}")
 
 
 def load_strategy(target: str, where: str = "strategy") -> Strategy:

@@ -7,6 +7,7 @@ over a block of rows of one instrument, opcode by opcode, each called by address
 from __future__ import annotations
 
 import hashlib
+import math
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, Final
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from tercel.base.errors import ConfigError
 from tercel.base.kernel import F, I, call_op, entry, i64, kernel
+from tercel.base.time import NS_PER_S
 from tercel.features.opcodes import OPCODES, Opcode
 
 BASE_COLUMNS: Final = (
@@ -31,6 +33,8 @@ TIME_CLOCK, TICK_CLOCK, VOLUME_CLOCK = 1, 2, 3
 CLOCK_NAMES: Final = {"time": TIME_CLOCK, "ticks": TICK_CLOCK, "volume": VOLUME_CLOCK}
 PRICE_TRADE, PRICE_BID, PRICE_ASK, PRICE_MID = 0, 1, 2, 3
 PRICES: Final = {"trade": PRICE_TRADE, "bid": PRICE_BID, "ask": PRICE_ASK, "mid": PRICE_MID}
+
+RESAMPLE, HOLD = "resample", "hold"  # the opcodes that lead to larger bars and back
 
 # Words of the program table G.
 G_REGISTERS, G_OPS, G_CLOCK, G_PRICE, G_STATE_WORDS, G_TABLE = 0, 1, 2, 3, 4, 8
@@ -116,11 +120,18 @@ class Program:
 
     @cached_property
     def memory_rows(self) -> int:
-        """Declared memory: after this many rows an unknown past no longer matters to any feature."""
-        memory = [0] * BASE_COUNT
+        """Declared memory: after this many rows an unknown past no longer matters to any feature.
+
+        What reads larger bars advances once in `pace` rows.
+        """
+        memory, paces = [0] * BASE_COUNT, [1] * BASE_COUNT
         for node in self.nodes:
-            needed = node.opcode.memory_rows(node.parameters) + max(memory[source] for source in node.sources)
+            pace = max(paces[source] for source in node.sources)
+            if node.op == RESAMPLE and self.clock.kind == TIME_CLOCK:
+                pace = math.ceil(node.parameters[0] * NS_PER_S / self.clock.amount)
+            needed = node.opcode.memory_rows(node.parameters) * pace + max(memory[source] for source in node.sources)
             memory += [needed] * len(node.opcode.outputs)
+            paces += [1 if node.op == HOLD else pace] * len(node.opcode.outputs)
         return max(memory)
 
     @cached_property

@@ -11,11 +11,17 @@ import msgspec
 import numpy as np
 
 from tercel.base.errors import ConfigError
-from tercel.base.time import format_duration, parse_duration, parse_instant
+from tercel.base.time import NS_PER_S, format_duration, parse_duration, parse_instant
 from tercel.features.opcodes import OPCODES
-from tercel.features.program import BASE_COLUMNS, CLOCK_NAMES, PRICES, Clock, Node, Program
+from tercel.features.opcodes.table import labels
+from tercel.features.opcodes.times import END, FIRST, GREATEST, LAST, SMALLEST, SUM
+from tercel.features.program import BASE_COLUMNS, CLOCK_NAMES, HOLD, PRICES, RESAMPLE, Clock, Node, Program
 
 MEMORY_ROWS_MAX: Final = 1_000_000
+# What a column of a larger bar is of those of its bars.
+FOLDS: Final = {"open": FIRST, "high": GREATEST, "low": SMALLEST, "time": END} | dict.fromkeys(
+    ("volume", "ticks", "flow", "signed_volume"), SUM
+)
 
 
 class Bars(msgspec.Struct, frozen=True):
@@ -67,16 +73,27 @@ class Feature(msgspec.Struct, frozen=True):
     whole: str = ""  # of a part: the name of the feature it is a part of
 
     @property
+    def outputs(self) -> tuple[str, ...]:
+        """What its outputs, or those of the feature it is a part of, are called."""
+        held = self.of[0] if self.op == HOLD else None
+        return held.outputs if isinstance(held, Feature) else OPCODES[self.op].outputs
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the columns it puts out."""
-        return (self.name,) if self.output else OPCODES[self.op].labels(self.name)
+        return (self.name,) if self.output else labels(self.name, self.outputs)
+
+    @property
+    def complete(self) -> Feature:
+        """The feature this is a part of, or itself."""
+        return Feature(self.op, self.parameters, self.of, self.whole) if self.output else self
 
     def part(self, output: str) -> Feature:
         """One output as a feature of its own, called as the column is. Raises `ConfigError` when there is no such output."""
-        outputs, whole = OPCODES[self.op].outputs, self.whole or self.name
+        outputs, whole = self.outputs, self.whole or self.name
         if output not in outputs:
             raise ConfigError(f"{whole}: expected an output among {', '.join(outputs)}, found {output!r}")
-        name = OPCODES[self.op].labels(whole)[outputs.index(output)]
+        name = labels(whole, outputs)[outputs.index(output)]
         return Feature(self.op, self.parameters, self.of, name, output, whole)
 
 
@@ -179,6 +196,16 @@ def zscore(rows: int, of: str | Feature = "close", name: str | None = None) -> F
     return _feature("zscore", [rows], [of], name)
 
 
+def log_return(rows: int = 1, of: str | Feature = "close", name: str | None = None) -> Feature:
+    """Logarithmic return over `rows` bars."""
+    return _feature("log_return", [rows], [of], name)
+
+
+def lag(rows: int = 1, of: str | Feature = "close", name: str | None = None) -> Feature:
+    """The value `rows` bars ago."""
+    return _feature("lag", [rows], [of], name)
+
+
 def rolling_min(rows: int, of: str | Feature = "low", name: str | None = None) -> Feature:
     """The smallest of the last `rows` values: of the lows, unless said otherwise."""
     return _feature("rolling_min", [rows], [of], name, usual=("low",))
@@ -219,6 +246,68 @@ def difference(left: str | Feature, right: str | Feature, name: str | None = Non
     return _feature("difference", [], [left, right], name, usual=("bid", "ask"))
 
 
+def ratio(left: str | Feature, right: str | Feature, name: str | None = None) -> Feature:
+    """left / right, row by row."""
+    return _feature("ratio", [], [left, right], name, usual=())
+
+
+def micro_price(name: str | None = None) -> Feature:
+    """The middle of bid and ask weighed by the size opposite, at the close of the bar."""
+    columns = ("bid", "ask", "bid_size", "ask_size")
+    return _feature("micro_price", [], columns, name, usual=columns)
+
+
+def imbalance(name: str | None = None) -> Feature:
+    """Quoted size of the bid less that of the ask over both, at the close of the bar, -1 to 1."""
+    return _feature("imbalance", [], ("bid_size", "ask_size"), name, usual=("bid_size", "ask_size"))
+
+
+def order_flow(rows: int, name: str | None = None) -> Feature:
+    """Order-flow imbalance of the last `rows` bars over the mean size quoted on a side."""
+    columns = ("flow", "bid_size", "ask_size")
+    return _feature("order_flow", [rows], columns, name, usual=columns)
+
+
+def time_of_day(name: str | None = None) -> Feature:
+    """Time of the bar's close in UTC, four columns: the hour, `_sin` and `_cos` of the day's angle, `_weekday` (Monday 0)."""
+    return _feature("time_of_day", [], ["time"], name, usual=("time",))
+
+
+def every(interval: str, feature: str | Feature, name: str | None = None) -> Feature:
+    """A feature, or a column, of larger bars, such as of five minutes among bars of one: `every("5m", ema(20))` is called `ema_20_5m`.
+
+    On every row it says what was known of the last larger bar that is complete, never more. The bars must be bars of time, and `interval` a
+    multiple of theirs and of one second. Raises `ConfigError` otherwise, and for a feature that is one of larger bars already.
+    """
+    interval_ns = parse_duration(interval)
+    if interval_ns <= 0 or interval_ns % NS_PER_S:
+        raise ConfigError(f"every: expected a whole number of seconds such as '5m', found {interval!r}")
+    text = format_duration(interval_ns)
+    if isinstance(feature, str):
+        return Feature(HOLD, (), (_larger_column(feature, interval_ns, text),), name or f"{feature}_{text}")
+    whole = feature.complete
+    held = Feature(HOLD, (), (_larger(whole, interval_ns, text),), name or f"{whole.name}_{text}")
+    return held.part(feature.output) if feature.output else held
+
+
+def _larger_column(column: str, interval_ns: int, text: str) -> Feature:
+    if column not in BASE_COLUMNS:
+        raise ConfigError(f"every: expected a feature or one of the columns {', '.join(BASE_COLUMNS)}, found {column!r}")
+    return Feature(RESAMPLE, (float(interval_ns // NS_PER_S), FOLDS.get(column, LAST)), (column, "time"), f"{column}_at_{text}")
+
+
+def _larger(feature: Feature, interval_ns: int, text: str) -> Feature:
+    """The feature over the columns of larger bars: known at the rows that complete one."""
+    if feature.op in (HOLD, RESAMPLE):
+        raise ConfigError(f"every: expected a feature of the bars themselves, found {feature.name!r}, which is one of larger bars already")
+    of = tuple(
+        _larger_column(source, interval_ns, text) if isinstance(source, str) else _larger(source, interval_ns, text)
+        for source in feature.of
+    )
+    made = Feature(feature.op, feature.parameters, of, f"{feature.complete.name}_at_{text}")
+    return made.part(feature.output) if feature.output else made
+
+
 @dataclass(frozen=True)
 class FeatureSet:
     """A sampling clause and the features taken at its rows: `FeatureSet(bars("1m"), [ema(20), rsi(14)])`.
@@ -253,9 +342,7 @@ class FeatureSet:
         writer: dict[str, Node] = {}
         place = {name: register for register, name in enumerate(BASE_COLUMNS)}
 
-        def visit(feature: Feature) -> int:
-            sources = tuple(place[source] if isinstance(source, str) else visit(source) for source in feature.of)
-            node = Node(feature.op, feature.parameters, sources, feature.whole or feature.name)
+        def enter(node: Node) -> None:
             for label in node.labels:
                 if label in place and writer.get(label) != node:
                     raise ConfigError(f"features: two different features are called {label!r}; give one of them a name of its own")
@@ -263,10 +350,23 @@ class FeatureSet:
                 nodes.append(node)
                 for label in node.labels:
                     writer[label], place[label] = node, len(place)
+
+        def visit(feature: Feature) -> int:
+            held = feature.of[0] if feature.op == HOLD else None
+            if isinstance(held, Feature):  # an opcode holds one column: one of them for each output
+                for output in (feature.output,) if feature.output else feature.outputs:
+                    enter(Node(HOLD, (), (visit(held.part(output)),), feature.part(output).name))
+            else:
+                sources = tuple(place[source] if isinstance(source, str) else visit(source) for source in feature.of)
+                enter(Node(feature.op, feature.parameters, sources, feature.complete.name))
             return place[feature.name]
 
         for feature in self.features:
             visit(feature)
         clock = Clock(CLOCK_NAMES[self.clock.unit], self.clock.amount, PRICES[self.clock.price])
+        for node in nodes:
+            if node.op == RESAMPLE and (self.clock.unit != "time" or node.parameters[0] * NS_PER_S % self.clock.amount):
+                larger = format_duration(int(node.parameters[0]) * NS_PER_S)
+                raise ConfigError(f"every: expected bars of time whose interval divides {larger}, found bars of {self.clock.text}")
         outputs = tuple(place[name] for name in self.names)
         return Program(clock, tuple(nodes), outputs, self.anchor or "first input")

@@ -57,7 +57,7 @@ class FeatureStream:
     """A program fed by single prices, from zero state.
 
     `update(price)` takes the next price and returns every feature, in the order of the feature set; NaN while it warms up. The base columns
-    volume, ticks, bid and ask are NaN. Not for two threads at once.
+    from the volume on are NaN, the time too, so that larger bars and hours stay unknown. Not for two threads at once.
     """
 
     def __init__(self, program: Program) -> None:

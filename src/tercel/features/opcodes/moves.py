@@ -1,4 +1,4 @@
-"""How far and how widely a column moves: returns, rate of change, volatility, bands and z-score."""
+"""How far and how widely a column moves: what it was, returns, rate of change, volatility, bands and z-score."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import math
 from tercel.base.kernel import F, I, i64, kernel
 from tercel.features.opcodes.table import NAN, opcode
 
+LN_2 = 0.6931471805599453
+OCTAVE = 1.4142135623730951  # the square root of 2
+PRICE_MAX = 1e300  # no price; above it the sum of two would not be finite
 DEVIATION_MIN = 1e-12  # of the value: less than this is no deviation
 
 
@@ -288,3 +291,71 @@ def zscore(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
     S[s + 7] = next_shift
     S[s + 8] = last
     S[s + 9] = still
+
+
+@opcode(26, 1, inputs=("value",), parameters=("rows",), state_words=lambda p: 2 + int(p[0]), memory_rows=lambda p: int(p[0]) + 1)
+@kernel
+def log_return(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
+    """Logarithmic return over `rows` rows: ln(value / value `rows` ago), which adds up over time; NaN where either is not in (0, 1e300].
+
+    ln(x / old) = 2 artanh((x - old) / (x + old)) by its power series, after x was halved or doubled, which is exact, until it lies within a
+    factor of the square root of 2 of old: the difference of close values carries no rounding. State: position, full, then the ring.
+    """
+    rows = int(P[p])
+    a = R[r]
+    y = R[r + 1]
+    j = int(S[s])
+    full = S[s + 1]
+    for k in range(n):
+        x = X[a + k]
+        out = NAN
+        if x == x:
+            old = S[s + 2 + j]
+            if full == 1.0 and old > 0.0 and x > 0.0 and old <= PRICE_MAX and x <= PRICE_MAX:
+                near = x
+                doublings = 0.0
+                while near > OCTAVE * old:
+                    near = near * 0.5
+                    doublings += 1.0
+                while near * OCTAVE < old:
+                    near = near * 2.0
+                    doublings -= 1.0
+                part = (near - old) / (near + old)
+                square = part * part
+                series = 1.0 / 23.0
+                for term in range(11):
+                    series = series * square + 1.0 / float(21 - 2 * term)
+                out = doublings * LN_2 + 2.0 * part * series
+            S[s + 2 + j] = x
+            j += 1
+            if j == rows:
+                j = 0
+                full = 1.0
+        X[y + k] = out if out == out else NAN
+    S[s] = float(j)
+    S[s + 1] = full
+
+
+@opcode(27, 1, inputs=("value",), parameters=("rows",), state_words=lambda p: 2 + int(p[0]), memory_rows=lambda p: int(p[0]) + 1)
+@kernel
+def lag(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None:
+    """The value `rows` known rows ago. State: position, full, then the ring of `rows`."""
+    rows = int(P[p])
+    a = R[r]
+    y = R[r + 1]
+    j = int(S[s])
+    full = S[s + 1]
+    for k in range(n):
+        x = X[a + k]
+        out = NAN
+        if x == x:
+            if full == 1.0:
+                out = S[s + 2 + j]
+            S[s + 2 + j] = x
+            j += 1
+            if j == rows:
+                j = 0
+                full = 1.0
+        X[y + k] = out if out == out else NAN
+    S[s] = float(j)
+    S[s + 1] = full

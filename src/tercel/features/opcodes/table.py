@@ -32,7 +32,12 @@ class Opcode:
 
     def labels(self, name: str) -> tuple[str, ...]:
         """The names of the outputs of a feature called `name`: the first has its name, the others add their own to it."""
-        return (name, *(f"{name}_{output}" for output in self.outputs[1:]))
+        return labels(name, self.outputs)
+
+
+def labels(name: str, outputs: tuple[str, ...]) -> tuple[str, ...]:
+    """The names of the columns of a feature called `name` that has these outputs."""
+    return (name, *(f"{name}_{output}" for output in outputs[1:]))
 
 
 OPCODES: dict[str, Opcode] = {}
