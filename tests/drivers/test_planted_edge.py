@@ -7,7 +7,7 @@ import pytest
 from tests.drivers.random_walks import verdicts
 
 SEEDS = range(1_000, 1_100)
-DRIFT = 0.4  # of a minute's deviation: over ten minutes more than a width, of which costs take a quarter
+DRIFT = 0.5  # of a minute's deviation: over ten minutes one and a half widths, of which costs take a quarter
 
 
 @pytest.mark.timeout(900)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -57,6 +58,29 @@ class Trained:
     folds: list[Fold]
     importance: dict[str, float]  # share of the gain by feature, of the final model's two forests
     seconds: float
+
+    def report(self) -> str:
+        """The judgement as text: verdict, reasons, figures by fold and instrument."""
+        from tercel.drivers.train_report import report_text
+
+        return report_text(self)
+
+    def show(self) -> None:
+        """Print the report to the terminal."""
+        from tercel.drivers.train_report import show
+
+        show(self)
+
+    def html(self, path: Path | str) -> None:
+        """Write the report as one HTML page; it replaces a file of that name."""
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(self._repr_html_(), encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        from tercel.drivers.train_report import page
+
+        return page(self)
 
 
 def default_features(every: str = "1m", price: str = "mid", quoted: bool = True) -> FeatureSet:
@@ -158,14 +182,13 @@ class Trainer:
         self._data, self._prepared = data, prepare(data, walk_forward(data, settings.folds, settings.embargo_ns))
         *tested, last = self._prepared
         self._tested, self._trials = tested, max(1, settings.search)
-        self._kept: tuple[Trial, list[tuple[Fitted, Fitted]], Predictions] | None = None
+        self._kept: list[tuple[Trial, list[tuple[Fitted, Fitted]], Predictions]] = []  # the best so far
         trials = (
             explore(self._attempt, settings.search, settings.seed, settings.boosting)
             if settings.search
             else [self._attempt(1, settings.boosting)]
         )
-        assert self._kept is not None
-        chosen, fitted, found = self._kept
+        chosen, fitted, found = self._kept[0]
         assert chosen is best(trials)
         final = walk(data, [last], self._barriers, chosen.boosting, settings.seed, self._threads, self._telling("final model"))
         tried = np.array([*(trial.sharpe for trial in trials), *settings.trials_before])
@@ -198,8 +221,8 @@ class Trainer:
             number=number, parameters=msgspec.structs.asdict(boosting), trades=len(trades.row), sharpe=sharpe_of(trades), by_fold=by_fold,
             seconds=(clock_ns() - started) / 1e9,
         )  # fmt: skip
-        if self._kept is None or trial.worth > self._kept[0].worth:
-            self._kept = trial, fitted, found
+        if not self._kept or trial.worth > self._kept[0][0].worth:
+            self._kept = [(trial, fitted, found)]
         return trial
 
     def _manifest(
