@@ -14,6 +14,7 @@ NAN = float("nan")
 MODELS_MAX = 256
 # Words of one place; number 0 is an empty one. `T_SHORT` 0: the score of a sale is minus that of a buy.
 T_NUMBER, T_LONG, T_LONG_NODES, T_SHORT, T_SHORT_NODES = 0, 1, 2, 3, 4
+T_FOREST_WORDS = 2
 T_SLOPE, T_OFFSET, T_WIN, T_LOSS = 5, 6, 7, 8  # of a buy; those of a sale follow
 T_SIDE_WORDS = 4
 TABLE_WORDS = 16
@@ -40,19 +41,21 @@ def find_model(T: I, number: i64) -> i64:
 @kernel
 def score_sides(T: I, TF: F, m: i64, K: I, X: F, at: i64, stride: i64, O: F, o: i64) -> None:
     """The side with the larger edge, its raw score, probability and edge into O[o …]; register r of the row is X[at + r * stride]."""
-    nodes = T[m + T_LONG_NODES]
-    long_raw = score_row(pointer_i(T[m + T_LONG]), pointer_i(nodes), pointer_f(nodes), K, X, at, stride)
-    short_raw = -long_raw
-    if T[m + T_SHORT] != 0:
-        nodes = T[m + T_SHORT_NODES]
-        short_raw = score_row(pointer_i(T[m + T_SHORT]), pointer_i(nodes), pointer_f(nodes), K, X, at, stride)
-    s = m + T_SIDE_WORDS
-    long = probability_of(TF[m + T_SLOPE], TF[m + T_OFFSET], long_raw)
-    short = probability_of(TF[s + T_SLOPE], TF[s + T_OFFSET], short_raw)
-    long_edge = long * TF[m + T_WIN] - (1.0 - long) * TF[m + T_LOSS]
-    short_edge = short * TF[s + T_WIN] - (1.0 - short) * TF[s + T_LOSS]
-    buys = long_edge >= short_edge
-    O[o + SCORE_SIDE] = 1.0 if buys else -1.0
-    O[o + SCORE_RAW] = long_raw if buys else short_raw
-    O[o + SCORE_PROBABILITY] = long if buys else short
-    O[o + SCORE_EDGE] = long_edge if buys else short_edge
+    raw = 0.0
+    best = NAN
+    for side in range(2):  # one loop, so that the walk is compiled once
+        forest = m + T_LONG + side * T_FOREST_WORDS
+        if T[forest] != 0:
+            nodes = T[forest + 1]
+            raw = score_row(pointer_i(T[forest]), pointer_i(nodes), pointer_f(nodes), K, X, at, stride)
+        else:
+            raw = -raw
+        c = m + side * T_SIDE_WORDS
+        probability = probability_of(TF[c + T_SLOPE], TF[c + T_OFFSET], raw)
+        edge = probability * TF[c + T_WIN] - (1.0 - probability) * TF[c + T_LOSS]
+        if side == 0 or edge > best:
+            best = edge
+            O[o + SCORE_SIDE] = 1.0 if side == 0 else -1.0
+            O[o + SCORE_RAW] = raw
+            O[o + SCORE_PROBABILITY] = probability
+            O[o + SCORE_EDGE] = edge
