@@ -19,7 +19,16 @@ def demo(*words: str, cwd: Path) -> str:
     done = tercel("demo", "--for", "1s", *words, cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert [line for line in done.stderr.splitlines() if not line.startswith("   ")] == []  # progress only
-    for step in ("1. history", "2. features: ", "3. back-test of the rule", "4. paper trading", "open http://", "stopped: ", ENDING):
+    for step in (
+        "1. history",
+        "2. features: ",
+        "3. training",
+        "4. back-test of the ",
+        "5. paper trading",
+        "open http://",
+        "stopped: ",
+        ENDING,
+    ):
         assert step in done.stdout
     return done.stdout
 

@@ -81,6 +81,7 @@ def _model(plan: Plan, chosen: Source, first: str) -> tuple[Plan, str | None]:
     from dataclasses import replace
 
     from tercel.base import paths
+    from tercel.base.errors import ConfigError
     from tercel.cli.show import progress, say, short
     from tercel.decision.rules import EmaCross, ModelRule
     from tercel.drivers.train import default_features, train
@@ -94,11 +95,15 @@ def _model(plan: Plan, chosen: Source, first: str) -> tuple[Plan, str | None]:
     features = plan.features if given else default_features(clock.text, clock.price)
     say(f"2. features: {', '.join(features.names)}, on bars of {clock.text}")
     say(f"3. training{first}")
-    with progress() as report:
-        trained = train(
-            chosen, features, name=MODEL, limits=plan.limits, venue=plan.venue, grace=plan.grace, feed_latency=plan.feed_latency,
-            progress=report,
-        )  # fmt: skip
+    try:
+        with progress() as report:
+            trained = train(
+                chosen, features, name=MODEL, limits=plan.limits, venue=plan.venue, grace=plan.grace, feed_latency=plan.feed_latency,
+                progress=report,
+            )  # fmt: skip
+    except ConfigError as error:
+        say(f"   not enough to train on, so the built-in rule trades ({error})")
+        return plan, None
     trained.show()
     page = paths.models_dir() / MODEL / f"{trained.model.manifest.version}.html"
     trained.html(page)

@@ -1,4 +1,4 @@
-"""`tercel models`: list, show, verify and stage trained models."""
+"""`tercel models`: list, show, verify, stage and use trained models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 
 from tercel.base.errors import ConfigError, DataError
 
-app = App(name="models", help="List, show, verify and stage trained models.")
+app = App(name="models", help="List, show, verify, stage and use trained models.")
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of tables.")]
 
@@ -64,6 +64,37 @@ def verify(model: str | None = None, *, json: Json = False) -> None:
     damage = [one.damage for one in results if one.damage]
     if damage:
         raise DataError(f"{len(damage)} of {len(results)} models cannot be used; the first: {damage[0]}")
+
+
+@app.command
+def use(model: str, *, account: str | None = None, instrument: str = "", json: Json = False) -> int:
+    """Let the running trader score with another model from now on, without a stop. Exit status 1 when it refuses.
+
+    The model must have been trained on the same features and barriers as the one it runs; the trader's journal says why it refused.
+
+    Parameters
+    ----------
+    model
+        A name (its newest version), NAME@3 or NAME@production.
+    account
+        The account whose trader is meant; needed when several run.
+    instrument
+        For this instrument alone, such as EURUSD@oanda.
+    """
+    from tercel.cli.control import chosen
+    from tercel.cli.show import say
+    from tercel.drivers.seats import exchange
+    from tercel.models.registry import Registry
+    from tercel.observe.control import TAKEN
+
+    found, name = Registry().load(model), chosen(account, "models use")
+    answers = exchange(found, name, instrument)
+    if json:
+        _print({"account": name, "model": found.name, "answers": answers}, json, say)
+    else:
+        for answer in answers:
+            say(f"account {name}: {found.name} {answer.state} at input {answer.input_number:,} (trader pid {answer.pid})")
+    return 0 if answers and all(answer.state == TAKEN for answer in answers) else 1
 
 
 @app.command

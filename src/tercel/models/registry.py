@@ -166,6 +166,7 @@ class Registry:
     def save(self, model: Model) -> Model:
         """Keep a model as the next version of its name, a candidate; the model with its version comes back.
 
+        One that is in every byte the newest version already is not kept again: a training that is repeated gives the version it gave.
         Two that save at once get different versions. Raises `ConfigError` for a name or file name that is no plain name, a model whose
         program is not what its features compile to, or contents that are not what its manifest says.
         """
@@ -175,8 +176,12 @@ class Registry:
         with _locked(folder):
             for left in folder.glob(f"{HIDDEN}*"):  # of a save that was killed: nobody else holds the lock
                 shutil.rmtree(left)
-            version = max(self.versions(model.manifest.name), default=0) + 1
+            newest = max(self.versions(model.manifest.name), default=0)
             hashes = {file: digest(content) for file, content in model.contents.items()}
+            same = Model(msgspec.structs.replace(model.manifest, version=newest, files=hashes), model.contents)
+            if newest and (folder / str(newest) / MANIFEST).read_bytes() == manifests.encode(same.manifest):
+                return same
+            version = newest + 1
             kept = Model(msgspec.structs.replace(model.manifest, version=version, files=hashes), model.contents)
             hidden = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=folder))
             document = manifests.encode(kept.manifest)
