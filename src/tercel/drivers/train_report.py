@@ -24,11 +24,12 @@ def show(trained: Trained, to: Console | None = None) -> None:
     """Print the judgement for people: verdict and reasons first, then the figures they rest on."""
     out, judged = to or console(), trained.evaluation
     data = trained.data
+    known = f"{len(data.instruments)} instruments" if len(data.instruments) > 1 else data.instruments[0]
     out.print(f"\n[bold]{trained.model.name}[/bold]: [bold]{judged.verdict}[/bold]")
     for reason in judged.because:
         out.print(f"  {reason}")
     out.print(
-        f"{len(data):,} decisions of {len(data.instruments)} instruments, {format_instant(int(data.stamp[0]), 0)} to "
+        f"{len(data):,} decisions of {known}, {format_instant(int(data.stamp[0]), 0)} to "
         f"{format_instant(int(data.stamp[-1]), 0)}; {judged.trials} {'trial' if judged.trials == 1 else 'trials'}, "
         f"{trained.seconds:.1f} s. Costs are taken off; doing nothing earns 0."
     )
