@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import msgspec
@@ -162,13 +163,13 @@ def test_each_condition_is_needed() -> None:
     assert judge(good)[0] == EDGE
     for field, value, word in (
         ("trades", 29, "at least 30"),
-        ("interval_low", 0.0, "resamplings"),
-        ("deflated", 0.95, "luckiest"),
-        ("deflated", NAN, "luckiest"),
+        ("interval_low", 0.0, "confidence"),
+        ("deflated", 0.95, "by luck|more than luck"),
+        ("deflated", NAN, "by luck|more than luck"),
         ("chance", 0.05, "Random entries"),
         ("sharpe", NAN, "alike"),
     ):
         verdict, because = judge(msgspec.structs.replace(good, **{field: value}))
         assert verdict == NO_EDGE
         assert len(because) == 1
-        assert word in because[0]
+        assert re.search(word, because[0])

@@ -190,7 +190,7 @@ def evaluate(
     found = significance.moments(trades.outcome)
     block = max(significance.block_length(trades.outcome), _open_at_a_time(trades)) if block is None else max(1.0, block)
     low = high = effective = NAN
-    if found.count:
+    if found.count > 1:
         means = significance.bootstrap_means(trades.outcome, block, draws, seed)
         outside = (1.0 - INTERVAL) / 2.0
         low, high = (float(value) for value in np.quantile(means, [outside, 1.0 - outside]))
@@ -235,22 +235,25 @@ def sharpe_of(trades: Trades) -> float:
 def judge(found: Evaluation) -> tuple[str, tuple[str, ...]]:
     """The verdict over measured trades, and the reasons as sentences: all that was asked for an edge, what failed for none."""
     if found.trades == 0:
-        return NO_EDGE, ("The model proposed no trade out of sample: no edge reached what entering asks for.",)
+        return NO_EDGE, ("The model proposed no trade out of sample: no expected edge reached what entering asks for.",)
+    luck = (
+        f"more than the best of {found.trials:,} trials gives by luck" if found.trials > 1 else "more than luck, with a single trial made"
+    )
     checks = [
-        (found.trades >= TRADES_MIN, f"{_trades(found.trades)} out of sample; a verdict needs at least {TRADES_MIN}."),
+        (found.trades >= TRADES_MIN, f"{found.trades:,} trades out of sample; at least {TRADES_MIN} are asked for."),
         (
             found.interval_low > 0.0,
-            f"A trade earns {found.mean_outcome:+.3f} widths after costs; {INTERVAL:.0%} of the resamplings lie between "
-            f"{found.interval_low:+.3f} and {found.interval_high:+.3f}, and all of them must be above zero, which doing nothing earns.",
+            f"A trade earns {found.mean_outcome:+.3f} widths after costs, with {INTERVAL * 100:g} % confidence "
+            f"{found.interval_low:+.3f} to {found.interval_high:+.3f}; doing nothing earns 0, which must lie below.",
         ),
         (
             found.deflated > DEFLATED_MIN,
-            f"{_percent(found.deflated)} sure that this is more than the luckiest of {_trials(found.trials)} would show; "
-            f"more than {DEFLATED_MIN:.0%} is asked.",
+            f"Probability that this is {luck}: {_percent(found.deflated)}; more than {DEFLATED_MIN * 100:g} % is asked for.",
         ),
         (
             found.chance < CHANCE_MAX,
-            f"Random entries do as well in {_percent(found.chance)} of {found.draws:,} draws; less than {CHANCE_MAX:.0%} is asked.",
+            f"Random entries do as well in {_percent(found.chance)} of {found.draws:,} draws; "
+            f"less than {CHANCE_MAX * 100:g} % is asked for.",
         ),
     ]
     if not math.isfinite(found.sharpe):
@@ -264,14 +267,6 @@ def judge(found: Evaluation) -> tuple[str, tuple[str, ...]]:
             f"But random moments on the same sides do as well in {_percent(found.timing)} of draws: the direction earns, not the moment.",
         )
     return EDGE, reasons
-
-
-def _trades(count: int) -> str:
-    return "1 trade" if count == 1 else f"{count:,} trades"
-
-
-def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count:,} trials"
 
 
 def _percent(share: float) -> str:
