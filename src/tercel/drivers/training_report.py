@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from rich.console import Console
 
-from tercel.base.text import table
+from tercel.base.text import console, table
 from tercel.base.time import format_duration, format_instant
 from tercel.drivers import training_plots as plots
 from tercel.drivers.training_page import PAGE, STYLE
@@ -30,6 +30,12 @@ TRIALS_SHOWN: Final = 200
 NONE: Final = "–"
 GROUP_COLUMNS: Final = ("trades", "won", "outcome, widths", "return", "Sharpe ratio of a trade")
 FOLD_COLUMNS: Final = ("fold", "trained on", "calibrated on", "tests from", "to", *GROUP_COLUMNS)
+
+
+def show(trained: Trained, to: Console | None = None) -> None:
+    """Print the report to the terminal."""
+    out = to or console()
+    out.print(report_text(trained, out.width), markup=False, highlight=False, end="")
 
 
 def report_text(trained: Trained, width: int = 120) -> str:
