@@ -19,10 +19,12 @@ import numpy.typing as npt
 
 from tercel import __version__
 from tercel.base.errors import ConfigError, DataError
+from tercel.base.text import console
 from tercel.base.time import clock_ns, format_duration, parse_duration
 from tercel.drivers.collect import Collector, Progress
 from tercel.drivers.history import Source
 from tercel.drivers.session import Plan
+from tercel.drivers.training_report import report_html, report_text
 from tercel.execution.venue import VenueModel
 from tercel.features import spec
 from tercel.features.spec import Feature, FeatureSet
@@ -61,26 +63,21 @@ class Trained:
 
     def report(self) -> str:
         """The judgement as text: verdict, reasons, figures by fold and instrument."""
-        from tercel.drivers.train_report import report_text
-
         return report_text(self)
 
     def show(self) -> None:
         """Print the report to the terminal."""
-        from tercel.drivers.train_report import show
-
-        show(self)
+        out = console()
+        out.print(report_text(self, out.width), markup=False, highlight=False)
 
     def html(self, path: Path | str) -> None:
-        """Write the report as one HTML page; it replaces a file of that name."""
+        """Write the report as one HTML page that needs nothing else; it replaces a file of that name."""
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(self._repr_html_(), encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        from tercel.drivers.train_report import page
-
-        return page(self)
+        return report_html(self)
 
 
 def default_features(every: str = "1m", price: str = "mid", quoted: bool = True) -> FeatureSet:
