@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from rich.console import Console
 
-from tercel.base.text import console, table
+from tercel.base.text import table
 from tercel.base.time import format_duration, format_instant
 from tercel.drivers import training_plots as plots
 from tercel.drivers.training_page import PAGE, STYLE
@@ -30,12 +30,6 @@ TRIALS_SHOWN: Final = 200
 NONE: Final = "–"
 GROUP_COLUMNS: Final = ("trades", "won", "outcome, widths", "return", "Sharpe ratio of a trade")
 FOLD_COLUMNS: Final = ("fold", "trained on", "calibrated on", "tests from", "to", *GROUP_COLUMNS)
-
-
-def show(trained: Trained, to: Console | None = None) -> None:
-    """Print the report to the terminal."""
-    out = to or console()
-    out.print(report_text(trained, out.width), markup=False, highlight=False, end="")
 
 
 def report_text(trained: Trained, width: int = 120) -> str:
@@ -113,6 +107,11 @@ def report_html(trained: Trained) -> str:
     head += f'<p class="sub">{escape(_trained_on(trained))}</p>'
     body = "\n".join(filter(None, sections))
     return PAGE.format(title=escape(f"Training of {trained.model.name}"), style=STYLE, head=head, body=body)
+
+
+def report_cell(trained: Trained) -> str:
+    """The page in a frame of its own, for a notebook: its style stays inside, and the notebook's outside."""
+    return f'<iframe srcdoc="{escape(report_html(trained))}" style="width: 100%; height: 900px; border: 0"></iframe>'
 
 
 # Words and numbers both reports share.
