@@ -27,7 +27,17 @@ def test_models_are_listed_and_shown(home: Path, capsys: pytest.CaptureFixture[s
     assert [(one["name"], one["version"], one["stage"]) for one in entries] == [("eurusd", 1, "candidate"), ("eurusd", 2, "candidate")]
     assert main.run(["models", "show", "eurusd@1"]) == 0
     text = capsys.readouterr().out
-    for word in ("eurusd@1", "candidate", "take 1.5, stop 1 widths, 30m", "fold-2", "final.long.txt", "0123456789abcdef", "at least 30"):
+    for word in (
+        "eurusd@1",
+        "candidate",
+        "take 1.5, stop 1 widths, 30m",
+        "fold-2",
+        "final.long.txt",
+        "0123456789abcdef",
+        "at least 30",
+        "settings boosting leaves",
+        "Trials: 1",
+    ):
         assert word in text
     assert main.run(["models", "show", "eurusd", "--json"]) == 0
     view = json.loads(capsys.readouterr().out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import replace
 from functools import cache
@@ -149,6 +150,14 @@ def test_a_training_without_trades_has_a_report_too() -> None:
     assert "–" in page.words["td"]
     assert "nan" not in re.sub(r"<style>.*?</style>", "", text, flags=re.DOTALL).lower()
     assert "NO EDGE" in report_text(one)
+
+
+def test_a_notebook_shows_the_page_in_a_frame() -> None:
+    """In a notebook the page is one element whose content is the page, so neither style reaches the other."""
+    one = trained()
+    cell = one._repr_html_()
+    assert cell.count("<") == 2
+    assert html.unescape(cell.partition('srcdoc="')[2].partition('" style=')[0]) == report_html(one)
 
 
 def test_words_from_outside_are_only_words() -> None:

@@ -48,7 +48,10 @@ def model(name: str = "eurusd", seed: int = 1, **changes: Any) -> Model:
         "parts": parts,
         "instruments": ("EURUSD@oanda",),
         "data": {"fingerprint": "0123456789abcdef", "ticks": 123_456},
-        "training": {"seed": 7, "num_leaves": 4},
+        "training": {
+            "settings": {"seed": 7, "boosting": {"leaves": 4}},
+            "trials": [{"number": 1, "trades": 12, "parameters": {"leaves": 4}}],
+        },
         "metrics": {"verdict": "no edge", "because": ["12 trades out of sample; a verdict needs at least 30."]},
     }
     return Model(Manifest(**{**fields, **changes}), contents)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tercel.base.text import console, table
 from tercel.base.time import format_duration, format_instant
+from tercel.drivers.training_report import flat, plain
 
 if TYPE_CHECKING:
     from tercel.models.manifest import Manifest
     from tercel.models.registry import Checked, Entry, StageChange
 
-NO_EDGE = "no edge"
+NO_EDGE: Final = "no edge"
+TRIALS_SHOWN: Final = 20
 
 
 def print_list(entries: Sequence[Entry]) -> None:
@@ -51,12 +53,16 @@ def print_model(view: dict[str, Any]) -> None:
         ),
         ("enters at", f"an edge of {manifest.enter:g} widths"),
         ("program", manifest.program),
-        *((f"data {key}", _plain(value)) for key, value in manifest.data.items()),
-        *((f"training {key}", _plain(value)) for key, value in manifest.training.items()),
+        *((f"data: {name}", text) for name, text in flat(manifest.data)),
+        *(
+            (f"training: {name}", text)
+            for name, text in flat({key: manifest.training[key] for key in manifest.training if key != "trials"})
+        ),
     ]
     out.print(table(f"{manifest.name}@{manifest.version}", ("what", "value"), facts, left=(0, 1)))
     for text in manifest.metrics.get("because", ()):
         out.print(f"  {text}", highlight=False)
+    _print_trials(manifest.training.get("trials", ()))
     parts = [
         (
             part.name,
@@ -91,6 +97,19 @@ def print_changes(view: dict[str, Any]) -> None:
         out.print(f"Mind: {view['model']} was judged to have no edge.", highlight=False)
 
 
+def _print_trials(trials: Sequence[dict[str, Any]]) -> None:
+    rows = [
+        (
+            *(plain(one.get(name)) for name in ("number", "trades", "sharpe")),
+            ", ".join(f"{name} {text}" for name, text in flat(one["parameters"])),
+        )
+        for one in trials[:TRIALS_SHOWN]
+    ]
+    if rows:
+        title = f"Trials: {len(trials):,}" + (f", the first {TRIALS_SHOWN}" if len(trials) > TRIALS_SHOWN else "")
+        console().print(table(title, ("trial", "trades", "Sharpe ratio of a trade", "parameters"), rows, left=(3,)))
+
+
 def _print_history(history: Sequence[StageChange]) -> None:
     rows = [(str(one.version), one.stage, one.before or "-", _when(one.at_ns), one.note) for one in history]
     console().print(table("Stages", ("version", "stage", "before", "since", "note"), rows, left=(0, 1, 2, 3, 4)))
@@ -103,7 +122,3 @@ def size(count: int) -> str:
 
 def _when(ns: int) -> str:
     return format_instant(ns, 0) if ns else "-"
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

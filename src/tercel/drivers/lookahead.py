@@ -25,6 +25,7 @@ from tercel.base.records import BAR, OUT_NAMES, OUTPUT, QUOTE, TICK, TRADE, Reco
 from tercel.base.time import format_duration, format_instant, parse_duration
 from tercel.core.engine import BATCH, Engine
 from tercel.core.market_phase import ROW_CLOSE, ROW_INPUT, ROW_OPEN, ROW_SLOT, ROW_WORDS
+from tercel.decision.strategy import Strategy
 from tercel.drivers.session import Plan, Progress, compile_core
 from tercel.features.spec import Bars
 from tercel.market.instruments import Instrument
@@ -203,7 +204,8 @@ def cuts_of(stamps: Integers, count: int) -> tuple[int, ...]:
 
 def _play(plan: Plan, data: Recorded, batch: int) -> Run:
     """One run of both phases over records, from nothing."""
-    plan = replace(plan, decide=copy.deepcopy(plan.decide))
+    if isinstance(plan.decide, Strategy):  # it may remember
+        plan = replace(plan, decide=copy.deepcopy(plan.decide))
     core = plan.core(data.instruments, data.quoted)
     compile_core(core)
     kept: list[tuple[Integers, Integers]] = []

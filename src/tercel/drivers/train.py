@@ -24,7 +24,7 @@ from tercel.base.time import clock_ns, format_duration, parse_duration
 from tercel.drivers.collect import Collector, Progress
 from tercel.drivers.history import Source
 from tercel.drivers.session import Plan
-from tercel.drivers.training_report import report_html, report_text
+from tercel.drivers.training_report import report_cell, report_html, report_text
 from tercel.execution.venue import VenueModel
 from tercel.features import spec
 from tercel.features.spec import Feature, FeatureSet
@@ -74,10 +74,10 @@ class Trained:
         """Write the report as one HTML page that needs nothing else; it replaces a file of that name."""
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(self._repr_html_(), encoding="utf-8")
+        place.write_text(report_html(self), encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        return report_html(self)
+        return report_cell(self)
 
 
 def default_features(every: str = "1m", price: str = "mid", quoted: bool = True) -> FeatureSet:

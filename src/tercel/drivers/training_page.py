@@ -59,6 +59,7 @@ i.train { background: var(--train); } i.calibrate { background: var(--calibrate)
 .facts { margin: 12px 0 0; display: grid; grid-template-columns: minmax(150px, max-content) 1fr; gap: 4px 22px; font-size: 12.5px; }
 .facts dt { color: var(--faint); } .facts dd { margin: 0; overflow-wrap: anywhere; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
+@media (max-width: 820px) { section { overflow-x: auto; } svg.wide { min-width: 700px; } .facts { grid-template-columns: 1fr; } }
 svg text { font-size: 11.5px; fill: var(--soft); }
 svg .tick { fill: var(--faint); } svg .mid { text-anchor: middle; } svg .end { text-anchor: end; }
 svg .value { font-weight: 600; fill: var(--text);

@@ -242,4 +242,5 @@ def _text(x: float, y: float, text: str, mark: str) -> str:
 
 
 def _svg(width: int, height: int, about: str, parts: Sequence[str]) -> str:
-    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(about)}">{"".join(parts)}</svg>'
+    wide = ' class="wide"' if width == WIDTH else ""
+    return f'<svg{wide} viewBox="0 0 {width} {height}" role="img" aria-label="{escape(about)}">{"".join(parts)}</svg>'

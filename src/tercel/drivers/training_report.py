@@ -28,6 +28,7 @@ TEXT_FEATURES: Final = 10
 PAGE_FEATURES: Final = 15
 TRIALS_SHOWN: Final = 200
 NONE: Final = "–"
+INSTANT_MIN_NS: Final = 10**17  # 1973: a shorter time is a duration
 GROUP_COLUMNS: Final = ("trades", "won", "outcome, widths", "return", "Sharpe ratio of a trade")
 FOLD_COLUMNS: Final = ("fold", "trained on", "calibrated on", "tests from", "to", *GROUP_COLUMNS)
 
@@ -107,6 +108,11 @@ def report_html(trained: Trained) -> str:
     head += f'<p class="sub">{escape(_trained_on(trained))}</p>'
     body = "\n".join(filter(None, sections))
     return PAGE.format(title=escape(f"Training of {trained.model.name}"), style=STYLE, head=head, body=body)
+
+
+def report_cell(trained: Trained) -> str:
+    """The page in a frame of its own, for a notebook: its style stays inside, and the notebook's outside."""
+    return f'<iframe srcdoc="{escape(report_html(trained))}" style="width: 100%; height: 900px; border: 0"></iframe>'
 
 
 # Words and numbers both reports share.
@@ -278,7 +284,7 @@ def _trial_table(trained: Trained) -> str:
     if len(trained.trials) > TRIALS_SHOWN:
         made += f"<p class='note'>and {len(trained.trials) - TRIALS_SHOWN:,} more, in the manifest</p>"
     fixed = (
-        ", ".join(f"{name} {_plain(trained.trials[0].parameters[name])}" for name in names if name not in varied) if trained.trials else ""
+        ", ".join(f"{name} {plain(trained.trials[0].parameters[name])}" for name in names if name not in varied) if trained.trials else ""
     )
     return made + (f"<p class='note'>The same in all: {escape(fixed)}.</p>" if fixed else "")
 
@@ -295,34 +301,37 @@ def _facts(trained: Trained) -> str:
             f"a width is the volatility of {barriers.rows} bars times {barriers.width_scale:.3g}",
         ),
         ("enters at", f"an expected edge of {manifest.enter:g} widths or more"),
-        *(("data: " + name, text) for name, text in _flat(manifest.data)),
-        *(("training: " + name, text) for name, text in _flat({k: v for k, v in manifest.training.items() if k != "trials"})),
+        *(("data: " + name, text) for name, text in flat(manifest.data)),
+        *(("training: " + name, text) for name, text in flat({k: v for k, v in manifest.training.items() if k != "trials"})),
         *(("SHA-256 of " + file, digest) for file, digest in sorted(manifest.files.items())),
     ]
     cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts)
     return f"<dl class='facts'>{cells}</dl>"
 
 
-def _flat(found: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]]:
-    """Nested settings as (a path of names, text)."""
+def flat(found: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]]:
+    """Nested settings as (a path of names, text); instants and durations in words."""
     for name, value in found.items():
         path = f"{before} {name}".strip()
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, path)
+            yield from flat(value, path)
+        elif name.endswith("_ns") and isinstance(value, int):
+            yield path.removesuffix("_ns"), format_instant(value) if value >= INSTANT_MIN_NS else format_duration(value)
         else:
-            yield path, _plain(value)
+            yield path, plain(value)
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A setting as text: numbers with ten digits, lists with commas, a dash for nothing."""
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(_plain, value)) or NONE
+        return ", ".join(map(plain, value)) or NONE
     return NONE if value is None or value == "" or value == {} else str(value)
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else _plain(value)
+    return f"{value:.4g}" if isinstance(value, float) else plain(value)
 
 
 def _section(title: str, about: str, *content: str) -> str:

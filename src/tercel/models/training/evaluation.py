@@ -244,7 +244,7 @@ def judge(found: Evaluation) -> tuple[str, tuple[str, ...]]:
         (
             found.interval_low > 0.0,
             f"A trade earns {found.mean_outcome:+.3f} widths after costs, with {INTERVAL * 100:g} % confidence "
-            f"{found.interval_low:+.3f} to {found.interval_high:+.3f}; doing nothing earns 0, which must lie below.",
+            f"{found.interval_low:+.3f} to {found.interval_high:+.3f}; all of it must lie above the 0 of doing nothing.",
         ),
         (
             found.deflated > DEFLATED_MIN,
