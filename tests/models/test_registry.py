@@ -255,16 +255,17 @@ def test_a_damaged_history_is_refused(registry: Registry, tmp_path: Path) -> Non
 
 
 SAVE = """
+import os
 import sys
 from pathlib import Path
 from tercel.models.model import Model
 from tercel.models.registry import Registry
 source, target, saves, extra = sys.argv[1:]
 small = Registry(Path(source)).load("eurusd")
-large = Model(small.manifest, {**small.contents, "notes.txt": b"x" * int(extra)})
 print("ready", flush=True)
-for _ in range(int(saves)):
-    Registry(Path(target)).save(large)
+for number in range(int(saves)):
+    note = f"{os.getpid()} {number} ".encode()  # no two saves keep the same bytes
+    Registry(Path(target)).save(Model(small.manifest, {**small.contents, "notes.txt": note + b"x" * int(extra)}))
 print("done", flush=True)
 """
 
@@ -274,6 +275,17 @@ def source(tmp_path: Path) -> str:
     """A registry with one model, which other processes take theirs from."""
     Registry(tmp_path / "source").save(model())
     return str(tmp_path / "source")
+
+
+def test_the_same_model_is_kept_once(registry: Registry) -> None:
+    """A training that is repeated gives the version it gave; any other byte is another version."""
+    first = registry.save(model())
+    again = registry.save(model())
+    assert (first.manifest.version, again.manifest.version, again.contents) == (1, 1, first.contents)
+    other = Model(first.manifest, {**first.contents, "notes.txt": b"other"})
+    assert registry.save(other).manifest.version == 2
+    assert registry.save(model()).manifest.version == 3
+    assert registry.versions("eurusd") == (1, 2, 3)
 
 
 def test_saves_at_once_get_different_versions(registry: Registry, tmp_path: Path, source: str) -> None:
