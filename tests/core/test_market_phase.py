@@ -14,8 +14,23 @@ from tercel.base.kernel import entry
 from tercel.base.records import BAR, QUOTE, TRADE, Records, empty
 from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS, market_run, merge_rows, new_state, rows_per_input
 from tercel.core.sequencer import Sequencer
-from tercel.features.program import BASE_COUNT
-from tercel.features.spec import FeatureSet, bars, difference, ema, returns, rsi, sma, spread, volatility
+from tercel.features.program import BASE_COUNT, BLOCK_ROWS
+from tercel.features.spec import (
+    FeatureSet,
+    bars,
+    difference,
+    ema,
+    every,
+    imbalance,
+    macd,
+    order_flow,
+    returns,
+    rsi,
+    sma,
+    spread,
+    time_of_day,
+    volatility,
+)
 from tests.market_runs import NAN, MarketRun, bar, quote, real_ticks, record, timer, together
 from tests.twins import bits, twin
 
@@ -96,7 +111,7 @@ def test_features_are_those_of_the_bars() -> None:
     )
     run = run_of()
     registers = run.registers(run.push(records))
-    assert len(registers) > 3 * 1_024
+    assert len(registers) > 3 * BLOCK_ROWS
     program = features().compile()
     computed = program.compute(np.ascontiguousarray(registers[:, :BASE_COUNT].T))
     assert np.array_equal(bits(registers[:, list(program.outputs)]), bits(computed.T))
@@ -121,6 +136,33 @@ def test_a_real_recording_gives_the_same_rows_in_any_number_of_shards(data_dir: 
     expected = one.push(records)
     assert len(expected) > 400
     assert np.array_equal(meaning(four.push_cut(records, range(0, len(records), 997))), meaning(expected))
+
+
+def test_larger_bars_and_flows_of_a_real_recording_come_the_same_way_however_it_is_cut(data_dir: Path) -> None:
+    """Features that wait for larger bars, of sizes and of flows: the same bits in shards, in odd batches and record by record."""
+    sequencer = Sequencer(interval_ns=1_000_000_000, grace_ns=250_000_000)
+    records = together(*[part.copy() for part in sequencer.push(real_ticks(data_dir)[:30_000])])
+    chosen = [every("5s", macd(2, 4, 3)), every("10s", "high"), order_flow(20), imbalance(), time_of_day()]
+    runs = [MarketRun(FeatureSet(bars("1s"), chosen), 2, shards=shards) for shards in (1, 3, 1)]
+    expected = runs[0].push(records)
+    assert np.isfinite(runs[0].registers(expected)[-1, list(runs[0].program.outputs)]).all()
+    assert np.array_equal(meaning(runs[1].push_cut(records, range(0, len(records), 997))), meaning(expected))
+    few = records[:2_000]
+    one_by_one = runs[2].push_cut(few, range(len(few)))
+    assert len(one_by_one) > 10
+    assert np.array_equal(meaning(one_by_one), meaning(expected)[: len(one_by_one)])
+
+
+def test_prices_of_a_real_recording_move_with_the_flow_of_orders(data_dir: Path) -> None:
+    """As published (Cont, Kukanov and Stoikov, 2014): over seconds the mid goes the way of the order-flow imbalance of its quotes."""
+    sequencer = Sequencer(interval_ns=1_000_000_000, grace_ns=250_000_000)
+    run = MarketRun(FeatureSet(bars("1s"), []), 2)
+    rows = run.push(together(*[part.copy() for part in sequencer.push(real_ticks(data_dir))]))
+    for slot in range(2):
+        columns = dict(zip(run.program.names, run.registers(rows[rows[:, ROW_SLOT] == slot]).T, strict=True))
+        change, flow = np.diff(columns["close"]), columns["flow"][1:]
+        assert len(flow) > 200
+        assert np.corrcoef(change, flow)[0, 1] > 0.5
 
 
 row_lists = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), max_size=12)
@@ -165,7 +207,7 @@ def test_nothing_but_rows_is_written() -> None:
     memory = np.full(expected * run.stride + 64, guard, np.int64)
     heads = np.concatenate([[0], np.full(3 * SLOTS, -1), np.full(8, guard)])
     state = np.append(new_state(program, np.array([*range(SLOTS), -1])), np.full(8, guard))
-    block = np.zeros(program.registers * 1024)
+    block = np.zeros(program.registers * BLOCK_ROWS)
     flat = records.view(np.int64).reshape(-1)
     count = entry(market_run).bind(state, state, *program.tables, block, memory, memory, heads, flat, flat)(1, len(records), 0, 1)
     assert count == expected
