@@ -15,22 +15,7 @@ from tercel.base.records import BAR, QUOTE, TRADE, Records, empty
 from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS, market_run, merge_rows, new_state, rows_per_input
 from tercel.core.sequencer import Sequencer
 from tercel.features.program import BASE_COUNT, BLOCK_ROWS
-from tercel.features.spec import (
-    FeatureSet,
-    bars,
-    difference,
-    ema,
-    every,
-    imbalance,
-    macd,
-    order_flow,
-    returns,
-    rsi,
-    sma,
-    spread,
-    time_of_day,
-    volatility,
-)
+from tercel.features.spec import FeatureSet, bars, difference, ema, returns, rsi, sma, spread, volatility
 from tests.market_runs import NAN, MarketRun, bar, quote, real_ticks, record, timer, together
 from tests.twins import bits, twin
 
@@ -136,33 +121,6 @@ def test_a_real_recording_gives_the_same_rows_in_any_number_of_shards(data_dir: 
     expected = one.push(records)
     assert len(expected) > 400
     assert np.array_equal(meaning(four.push_cut(records, range(0, len(records), 997))), meaning(expected))
-
-
-def test_larger_bars_and_flows_of_a_real_recording_come_the_same_way_however_it_is_cut(data_dir: Path) -> None:
-    """Features that wait for larger bars, of sizes and of flows: the same bits in shards, in odd batches and record by record."""
-    sequencer = Sequencer(interval_ns=1_000_000_000, grace_ns=250_000_000)
-    records = together(*[part.copy() for part in sequencer.push(real_ticks(data_dir)[:30_000])])
-    chosen = [every("5s", macd(2, 4, 3)), every("10s", "high"), order_flow(20), imbalance(), time_of_day()]
-    runs = [MarketRun(FeatureSet(bars("1s"), chosen), 2, shards=shards) for shards in (1, 3, 1)]
-    expected = runs[0].push(records)
-    assert np.isfinite(runs[0].registers(expected)[-1, list(runs[0].program.outputs)]).all()
-    assert np.array_equal(meaning(runs[1].push_cut(records, range(0, len(records), 997))), meaning(expected))
-    few = records[:2_000]
-    one_by_one = runs[2].push_cut(few, range(len(few)))
-    assert len(one_by_one) > 10
-    assert np.array_equal(meaning(one_by_one), meaning(expected)[: len(one_by_one)])
-
-
-def test_prices_of_a_real_recording_move_with_the_flow_of_orders(data_dir: Path) -> None:
-    """As published (Cont, Kukanov and Stoikov, 2014): over seconds the mid goes the way of the order-flow imbalance of its quotes."""
-    sequencer = Sequencer(interval_ns=1_000_000_000, grace_ns=250_000_000)
-    run = MarketRun(FeatureSet(bars("1s"), []), 2)
-    rows = run.push(together(*[part.copy() for part in sequencer.push(real_ticks(data_dir))]))
-    for slot in range(2):
-        columns = dict(zip(run.program.names, run.registers(rows[rows[:, ROW_SLOT] == slot]).T, strict=True))
-        change, flow = np.diff(columns["close"]), columns["flow"][1:]
-        assert len(flow) > 200
-        assert np.corrcoef(change, flow)[0, 1] > 0.5
 
 
 row_lists = st.lists(st.tuples(st.integers(1, 6), st.integers(0, 5)), max_size=12)
