@@ -27,7 +27,7 @@ from tercel.core.market_phase import (
     rows_per_input,
 )
 from tercel.core.sequencer import Sequencer
-from tercel.features.program import BASE_COUNT
+from tercel.features.program import BASE_COUNT, BLOCK_ROWS
 from tercel.features.spec import FeatureSet, bars, difference, ema, returns, rsi, sma, spread, volatility
 from tercel.models.barriers import triple_barrier
 from tests.market_runs import NAN, MarketRun, bar, quote, real_ticks, record, timer, together
@@ -137,7 +137,7 @@ def test_features_are_those_of_the_bars() -> None:
     )
     run = run_of()
     registers = run.registers(run.push(records))
-    assert len(registers) > 3 * 1_024
+    assert len(registers) > 3 * BLOCK_ROWS
     program = features().compile()
     computed = program.compute(np.ascontiguousarray(registers[:, :BASE_COUNT].T))
     assert np.array_equal(bits(registers[:, list(program.outputs)]), bits(computed.T))
@@ -237,7 +237,7 @@ def test_nothing_but_rows_is_written() -> None:
     memory = np.full(expected * run.stride + 64, guard, np.int64)
     heads = np.concatenate([[0], np.full(3 * SLOTS, -1), np.full(8, guard)])
     state = np.append(new_state(program, np.array([*range(SLOTS), -1])), np.full(8, guard))
-    block = np.zeros(program.registers * 1024)
+    block = np.zeros(program.registers * BLOCK_ROWS)
     flat = records.view(np.int64).reshape(-1)
     scratch = (block, run.models.table, run.models.table, run.models.keys())
     count = entry(market_run).bind(state, state, *program.tables, *scratch, memory, memory, heads, flat, flat)(1, len(records), 0, 1)

@@ -262,11 +262,15 @@ PLAIN = {"spread", "mid", "difference", "ratio", "micro_price", "imbalance", "ti
 LARGER = {"resample", "hold"}  # begin anew with every larger bar
 
 
-@pytest.mark.parametrize("hostile", [False, True], ids=["calm", "hostile"])
-@pytest.mark.parametrize("op", CASES)
-def test_after_a_hundred_million_updates_an_opcode_is_exact(op: str, hostile: bool) -> None:
+LONG = {op: CASES[op]._replace(parameters=(500, *CASES[op].parameters[1:])) for op in ("sma", "bollinger", "order_flow")}
+RUNS = [(op, case, hostile) for op, case in CASES.items() for hostile in (False, True)] + [(op, case, True) for op, case in LONG.items()]
+
+
+@pytest.mark.parametrize(
+    ("op", "case", "hostile"), RUNS, ids=[f"{op}_{case.parameters[0]}_{'hostile' if hostile else 'calm'}" for op, case, hostile in RUNS]
+)
+def test_after_a_hundred_million_updates_an_opcode_is_exact(op: str, case: Case, hostile: bool) -> None:
     """The last values lie within the stated error of exact fractions of the same inputs."""
-    case = CASES[op]
     taken, made = streamed(op, case.parameters, case.what, hostile)
     expected = case.exact(*(exactly(column[-MEMORY - 400 :]) for column in taken), *case.parameters)
     assert len(expected) == len(made)

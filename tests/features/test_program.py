@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercel.features.opcodes import OPCODES, Opcode
-from tercel.features.program import BASE_COLUMNS, BASE_COUNT, Clock, Program
+from tercel.features.program import BASE_COLUMNS, BASE_COUNT, BLOCK_ROWS, Clock, Program
 from tercel.features.spec import (
     Feature,
     FeatureSet,
@@ -159,7 +159,7 @@ def test_features_look_at_no_later_row() -> None:
     """What is computed of the first rows does not depend on how many follow."""
     program, base = program_of(*FEATURES), table(1_400)
     whole = program.compute(base)
-    for rows in (0, 1, 37, 1_024, 1_025):
+    for rows in (0, 1, 37, BLOCK_ROWS, BLOCK_ROWS + 1):
         assert np.array_equal(bits(program.compute(base[:, :rows])), bits(whole[:, :rows]))
 
 

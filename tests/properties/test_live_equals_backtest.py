@@ -19,7 +19,7 @@ from tercel.drivers.launch import FeedSpec, RunSpec
 from tercel.drivers.result import Result
 from tercel.drivers.session import Plan
 from tercel.drivers.settings import hash_of, load
-from tercel.features.spec import FeatureSet, bars
+from tercel.features.spec import FeatureSet, bars, every, macd, sma, time_of_day
 from tercel.journal.entries import Hash, Session
 from tercel.observe.live import LiveReader
 from tests.core.scenarios import assert_books_agree
@@ -98,12 +98,13 @@ def test_silence_closes_bars_and_changes_nothing(day: History) -> None:
 
 @pytest.mark.parametrize("poll", [1, 37])
 def test_few_ticks_at_a_time(day: History, monkeypatch: pytest.MonkeyPatch, poll: int) -> None:
-    """However few ticks a turn takes, the trader says what the back-test says."""
+    """However few ticks a turn takes, the trader says what the back-test says, of larger bars and the time of day too."""
     monkeypatch.setattr("tercel.drivers.trader.POLL_LIMIT", poll)
     feed = FeedSpec(kind="replay", names=NAMES, speed=0, start="2014-05-02T12:25", end="2014-05-02T12:35")
     quarter = replace(day, start_ns=1_399_033_500 * 10**9, end_ns=1_399_034_100 * 10**9)
-    tested = Backtest(PLAN, quarter).run()
-    trader = trader_of(PLAN, feed, f"few-{poll}")
+    plan = replace(PLAN, features=FeatureSet(bars("5s"), (every("10s", macd(2, 4, 3)), every("1m", sma(3)), time_of_day())))
+    tested = Backtest(plan, quarter).run()
+    trader = trader_of(plan, feed, f"few-{poll}")
     trader.start()
     trader.run()
     trader.close()

@@ -27,7 +27,9 @@ BASE_COLUMNS: Final = (
 """The columns of a bar: prices on the basis of the clock, volume, how many ticks, the quote that stood at its close with its sizes, its
 order-flow imbalance, its volume bought less sold, and the seconds since 1970 of its close. NaN: the source does not say."""
 BASE_COUNT = 13
-BLOCK_ROWS = 1024  # rows per block: the columns of a program stay in the level-2 cache
+BLOCK_ROWS = (
+    1016  # rows per block: columns stay in the level-2 cache, and as no power of two lies between them, not in one another's places
+)
 
 TIME_CLOCK, TICK_CLOCK, VOLUME_CLOCK = 1, 2, 3
 CLOCK_NAMES: Final = {"time": TIME_CLOCK, "ticks": TICK_CLOCK, "volume": VOLUME_CLOCK}

@@ -24,8 +24,8 @@ PRICE_MAX = 1e300
 
 # Bar state of one instrument, in words. The pending bars are a ring indexed by bucket number.
 BAR_CLOSED_TO, BAR_LATE, BAR_AHEAD, BAR_UNPRICED, BAR_TICKS, BAR_TRADED, BAR_BID, BAR_ASK = 0, 1, 2, 3, 4, 5, 6, 7
-BAR_BID_SIZE, BAR_ASK_SIZE, BAR_SIZED, BAR_SIDED = 8, 9, 10, 11  # sided: trades have had a side
-BAR_RING = 12
+BAR_BID_SIZE, BAR_ASK_SIZE, BAR_SIZED, BAR_SIDED, BAR_WHOLE = 8, 9, 10, 11, 12  # sided: trades have had a side; whole: see `bar_quote`
+BAR_RING = 13
 NEVER_QUOTED, QUOTED, SIZED = 0, 1, 2  # what BAR_SIZED says: has a quote come, has one had both sizes
 PENDING = 4
 AHEAD = PENDING - 2  # so many buckets a source's clock may run ahead; timers stay awake until all of those have closed
@@ -121,25 +121,28 @@ def bar_quote(A: I, AF: F, b: i64, TF: F, t: i64) -> f64:
     """Let the quote of record t stand in the bar state at b; what it adds to the order-flow imbalance, in size units.
 
     e = [bid >= old bid] bid size - [bid <= old bid] old bid size - [ask <= old ask] ask size + [ask >= old ask] old ask size: what was
-    added to the bid or taken from the ask counts up, the opposite down. 0 where either quote does not say all it takes.
+    added to the bid or taken from the ask counts up, the opposite down. 0 unless both quotes say all it takes, which `BAR_WHOLE` remembers.
     """
     bid = TF[t + BODY]
     bid_size = TF[t + BODY + 1]
     ask = TF[t + BODY + 2]
     ask_size = TF[t + BODY + 3]
+    sized = bid_size == bid_size and ask_size == ask_size
+    whole = 1 if sized and bid == bid and ask == ask else 0
     event = 0.0
-    if A[b + BAR_SIZED] != NEVER_QUOTED:
-        known = AF[b + BAR_BID] + AF[b + BAR_BID_SIZE] + AF[b + BAR_ASK] + AF[b + BAR_ASK_SIZE] + bid + bid_size + ask + ask_size
-        if known == known:
-            if bid >= AF[b + BAR_BID]:
-                event += bid_size
-            if bid <= AF[b + BAR_BID]:
-                event -= AF[b + BAR_BID_SIZE]
-            if ask <= AF[b + BAR_ASK]:
-                event -= ask_size
-            if ask >= AF[b + BAR_ASK]:
-                event += AF[b + BAR_ASK_SIZE]
-    if bid_size == bid_size and ask_size == ask_size:
+    if whole == 1 and A[b + BAR_WHOLE] == 1:
+        old_bid = AF[b + BAR_BID]
+        old_bid_size = AF[b + BAR_BID_SIZE]
+        old_ask = AF[b + BAR_ASK]
+        old_ask_size = AF[b + BAR_ASK_SIZE]
+        # Each term by itself and from values at hand, so that the processor need not guess which way the quote went.
+        event = bid_size if bid >= old_bid else 0.0
+        event -= old_bid_size if bid <= old_bid else 0.0
+        event -= ask_size if ask <= old_ask else 0.0
+        event += old_ask_size if ask >= old_ask else 0.0
+        event = event if abs(event) < PRICE_MAX else 0.0
+    A[b + BAR_WHOLE] = whole
+    if sized:
         A[b + BAR_SIZED] = SIZED
     elif A[b + BAR_SIZED] == NEVER_QUOTED:
         A[b + BAR_SIZED] = QUOTED
@@ -147,7 +150,7 @@ def bar_quote(A: I, AF: F, b: i64, TF: F, t: i64) -> f64:
     AF[b + BAR_BID_SIZE] = bid_size
     AF[b + BAR_ASK] = ask
     AF[b + BAR_ASK_SIZE] = ask_size
-    return event if abs(event) < PRICE_MAX else 0.0
+    return event
 
 
 @kernel
@@ -226,9 +229,11 @@ def bar_tick(A: I, AF: F, b: i64, T: I, TF: F, t: i64, basis: i64, time_clock: i
             A[b + BAR_AHEAD] += 1
         return -1
     pending_add(A, AF, b, w, price)
-    AF[w + P_VOLUME] += volume
-    AF[w + P_SIGNED] += signed
-    AF[w + P_FLOW] += flow
+    if kind == TRADE:
+        AF[w + P_VOLUME] += volume
+        AF[w + P_SIGNED] += signed
+    else:
+        AF[w + P_FLOW] += flow
     return w
 
 
