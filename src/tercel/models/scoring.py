@@ -30,6 +30,13 @@ def probability_of(slope: f64, offset: f64, raw: f64) -> f64:
 
 
 @kernel
+def probabilities_of(R: F, O: F, rows: i64, slope: f64, offset: f64) -> None:
+    """Calibrated probabilities of many raw scores: what training judges is what the core computes, to the bit."""
+    for row in range(rows):
+        O[row] = probability_of(slope, offset, R[row])
+
+
+@kernel
 def find_model(T: I, number: i64) -> i64:
     """Where the place of a model begins, -1 when it is not in the table."""
     for place in range(MODELS_MAX):

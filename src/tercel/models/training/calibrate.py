@@ -11,8 +11,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tercel.base.kernel import entry
 from tercel.models.barriers import TripleBarrier
 from tercel.models.manifest import Calibration
+from tercel.models.scoring import probabilities_of
 
 Floats = npt.NDArray[np.float64]
 STEPS_MAX = 100
@@ -22,8 +24,10 @@ RIDGE = 1e-12
 
 
 def probability(calibration: Calibration, raw: Floats) -> Floats:
-    """Calibrated probability that a trade ends above its costs."""
-    return _logistic(calibration.slope * raw + calibration.offset)
+    """Calibrated probability that a trade ends above its costs; to the bit what the core computes of the same score."""
+    found = np.empty(len(raw))
+    entry(probabilities_of).bind(np.ascontiguousarray(raw, np.float64), found)(len(raw), calibration.slope, calibration.offset)
+    return found
 
 
 def expected(calibration: Calibration, p: Floats) -> Floats:
