@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tercel.base.errors import DataError
-from tercel.models import packing
+from tercel.models import packing, xgboost_json
 from tercel.models.forest import Forest
 from tercel.models.lightgbm_text import parse
 from tercel.models.packing import pack, remap
@@ -152,6 +153,34 @@ def test_sets_that_would_take_too_much_memory_are_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(packing, "TABLE_BYTES_MAX", 10_000)
     with pytest.raises(DataError, match="sets of categories that take at most 10000 bytes, found"):
         pack(parse(light().model_to_string()))
+
+
+def test_sets_of_a_tree_that_would_take_too_much_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One large category in a short text would otherwise cost two million bytes for each node."""
+    monkeypatch.setattr(xgboost_json, "SETS_BYTES_MAX", 100)
+    with pytest.raises(DataError, match=r"trees\[0\]: categories: expected sets of at most 100 bytes in a tree, found more at node \d+"):
+        parse_json(boosted().save_raw("json"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("categories_nodes", [], "each node of split_type 1 once"),
+        ("categories_sizes", [1], "each node of split_type 1 once"),
+        ("categories_segments", -1, "categories from 0 to 16777215 at -1"),
+        ("categories_sizes", 10**9, "1000000000 categories"),
+        ("categories", -1, "categories from 0 to 16777215"),
+        ("categories", 1 << 24, "categories from 0 to 16777215"),
+    ],
+)
+def test_sets_of_xgboost_that_cannot_be_true_are_refused(field: str, value: Any, says: str) -> None:
+    """The error names the tree, what was expected and what was found."""
+    whole = json.loads(bytes(boosted(trees=1).save_raw("json")))
+    tree = whole["learner"]["gradient_booster"]["model"]["trees"][0]
+    assert tree["categories_nodes"]
+    tree[field] = value if isinstance(value, list) else [value, *tree[field][1:]]
+    with pytest.raises(DataError, match=rf"trees\[0\]: categor\w+: expected .*{says}"):
+        parse_json(json.dumps(whole).encode())
 
 
 TEXT = light(trees=3, num_leaves=4).model_to_string()

@@ -26,6 +26,7 @@ LEAF: Final = -1
 RULES: Final = {
     (False, True): NAN_LEFT, (False, False): NAN_RIGHT, (True, True): SET_RIGHT_NAN_LEFT, (True, False): SET_RIGHT_NAN_RIGHT,
 }  # fmt: skip
+SETS_BYTES_MAX: Final = 1 << 24  # of one tree, a bit for each category up to the largest
 CATEGORIES_MAX: Final = 1 << 24  # what XGBoost itself takes for a category: integers that float32 tells apart
 
 
@@ -164,12 +165,15 @@ def _sets(where: str, tree: _Tree) -> dict[int, int]:
     counts = {len(tree.categories_nodes), len(tree.categories_segments), len(tree.categories_sizes)}
     if len(counts) > 1 or marked != set(tree.categories_nodes) or len(marked) != len(tree.categories_nodes):
         raise _refused(where, "categories_nodes", "each node of split_type 1 once, with a segment and a size", tree.categories_nodes)
-    sets = {}
+    sets, size_bytes = {}, 0
     for node, first, size in zip(tree.categories_nodes, tree.categories_segments, tree.categories_sizes, strict=True):
         chosen = tree.categories[first : first + size] if first >= 0 and size >= 0 else []
         if len(chosen) != size or any(not 0 <= category < CATEGORIES_MAX for category in chosen):
             raise _refused(where, "categories", f"{size} categories from 0 to {CATEGORIES_MAX - 1} at {first}", chosen)
         memory = bytearray(max(chosen, default=0) // 8 + 1)
+        size_bytes += len(memory)
+        if size_bytes > SETS_BYTES_MAX:
+            raise _refused(where, "categories", f"sets of at most {SETS_BYTES_MAX} bytes in a tree", f"more at node {node}")
         for category in chosen:
             memory[category >> 3] |= 1 << (category & 7)
         sets[node] = int.from_bytes(memory, "little")
