@@ -27,10 +27,12 @@ REPEATS, REPEATS_QUICK = 5, 2
 TRAIN_S_MAX = 1_200.0
 SEED = 20260101
 PEERS = ("lightgbm", "xgboost", "onnxruntime", "tl2cgen", "lleaves")
+COMPILERS = {"tl2cgen": 500, "lleaves": 500}  # trees at most: compiling takes them a tenth of a second a tree and more
 OWN_MODEL = "xgboost"  # trains for itself; the others read what LightGBM trained
 Scores = npt.NDArray[np.float64]
 
 LEAVES_OUT = [
+    "tl2cgen and lleaves beyond 500 trees, where compiling takes minutes; beside the largest shape stands the best of the others",
     "loading the model and, for tl2cgen and lleaves, compiling it (ready.*.prepare_s); rows are there, in float64 where it is taken",
     "single calls include two clock reads, a row of their own; LightGBM's fast door leaves its score in memory, ours returns it",
     "one thread, but for the rows that say otherwise; the models are trained on seeded noise in the same run",
@@ -65,14 +67,19 @@ def measure(options: Options) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="tercel-benchmarks-") as place:
         jobs = [job(Path(place), shape, count) for shape in shapes]
         train(jobs, options)
-        few = jobs[:1] if options.quick else jobs
         engines: dict[str, Any] = {OURS: partial(ours.forest, {"shapes": jobs})}
         if options.peers:
-            # In a quick look only LightGBM grows: the others are asked for the first shape.
-            engines |= {name: partial(Peer, name, "forest", {"shapes": jobs if name == "lightgbm" else few}) for name in PEERS}
+            engines |= {name: partial(Peer, name, "forest", {"shapes": asked(name, jobs, options.quick)}) for name in PEERS}
         sides = race(engines, REPEATS_QUICK if options.quick else REPEATS)
         table = table_of(sides, verdicts(jobs, sides))
     return figures(sides, table, count, grown)
+
+
+def asked(name: str, jobs: list[Answer], quick: bool) -> list[Answer]:
+    """The shapes that a peer is asked for: in a quick look only LightGBM grows, and compilers stop where they would take many minutes."""
+    if quick and name != "lightgbm":
+        return jobs[:1]
+    return [shape for shape in jobs if shape["trees"] <= COMPILERS.get(name, shape["trees"])]
 
 
 def job(place: Path, shape: Shape, count: int) -> Answer:

@@ -57,6 +57,14 @@ def test_single_rows_score_as_the_batch() -> None:
     assert {row.get("scores") for row in table if row["door"] != "clock alone"} == {"single rows are the batch"}
 
 
+def test_who_is_asked_for_which_shape(tmp_path: Path) -> None:
+    """Everybody for the first; compilers up to 500 trees, the others for all; in a quick look only LightGBM for more than one."""
+    shapes = [forest.MAIN, *forest.TREES]
+    jobs = [{"name": shape.name, "trees": shape.trees} for shape in shapes]
+    counts = {name: (len(forest.asked(name, jobs, False)), len(forest.asked(name, jobs, True))) for name in forest.PEERS}
+    assert counts == {"lightgbm": (6, 6), "xgboost": (6, 1), "onnxruntime": (6, 1), "tl2cgen": (4, 1), "lleaves": (4, 1)}
+
+
 def test_what_is_said_of_scores_is_measured() -> None:
     """Equal to the bit is said of equal bits only; otherwise how far they are apart, and how often by more than rounding."""
     mine = np.array([1.0, 2.0, 3.0, 0.0])

@@ -115,6 +115,14 @@ def test_scores_equal_those_of_the_twin(mode: str) -> None:
     assert scores(mode, packed, rows).tobytes() == scores("compiled", packed, rows).tobytes()
 
 
+def test_forests_with_very_many_sets_are_walked() -> None:
+    """Their keys for rows side by side would not stay in the cache; the scores are the same."""
+    few, many = (parse(light(trees=trees).model_to_string()) for trees in (40, 120))
+    assert [bool(pack(model).Q[0]) for model in (few, many)] == [True, False]
+    rows = rows_for(many, 2_000, seed=7)
+    assert mismatches(light(trees=120), Forest(many), rows) == 0
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_remapped_forest_reads_its_categories_where_it_is_told(mode: str) -> None:
     """The rule of a categorical column is moved as any other."""

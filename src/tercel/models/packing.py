@@ -52,6 +52,9 @@ Category = tuple[int, int, int]  # a column, a rule and a set of categories
 
 TABLE_BYTES_MAX: Final = 1 << 28
 LANE_LEAVES_MAX: Final = 64  # bits of a word
+# Keys of `LANES` rows, half of a usual second cache. With 828 virtual features rows side by side took 1.1 µs and walked ones 1.7, with
+# 1,439 of them, all but a few categorical, 10 and 3.
+LANE_KEYS_BYTES_MAX: Final = 1 << 18
 KEYS_BYTES: Final = 1 << 15  # of a block of rows: the first cache
 BLOCK_MAX: Final = 4
 
@@ -63,7 +66,7 @@ class Packed(NamedTuple):
     W: Words
     V: Floats
     virtual: int
-    Q: Words  # nodes for rows side by side; without trees (Q[0] is 0) when one of them has too many leaves
+    Q: Words  # nodes for rows side by side; Q[0] is 0 when a tree has too many leaves, or a row too many keys
     L: Floats
 
     def keys(self) -> Words:
@@ -108,7 +111,7 @@ def pack(model: Trees) -> Packed:
     before = [*head, len({name[0] for name in categorical}), *_virtual_words(numerical), *_group_words(roots, depths)]
     G = _with_categories(before, categorical, len(numerical))
     nodes = W.reshape(-1)
-    return Packed(G, nodes, nodes.view(np.float64), len(numbers), *_lanes(model, features))
+    return Packed(G, nodes, nodes.view(np.float64), len(numbers), *_lanes(model, features, len(numbers)))
 
 
 def remap(packed: Packed, columns: Sequence[int]) -> Words:
@@ -157,9 +160,9 @@ def _pack_tree(tree: Tree, W: Words, first: int, features: list[int], never: int
     return depth
 
 
-def _lanes(model: Trees, features: list[list[int]]) -> tuple[Words, Floats]:
+def _lanes(model: Trees, features: list[list[int]], virtual: int) -> tuple[Words, Floats]:
     """The nodes and the leaves of every tree as `score_lanes` takes them."""
-    if max((len(tree.values) for tree in model.trees), default=0) > LANE_LEAVES_MAX:
+    if max((len(tree.values) for tree in model.trees), default=0) > LANE_LEAVES_MAX or 8 * LANES * virtual > LANE_KEYS_BYTES_MAX:
         return np.zeros(1, np.int64), np.zeros(1)
     words, leaves = [len(model.trees)], [model.intercept]
     for tree, its in zip(model.trees, features, strict=True):
