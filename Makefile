@@ -47,7 +47,9 @@ wasm: install
 bench: install
 	@mkdir -p $(dir $(RESULTS))
 	@$(BIN)/python -m benchmarks all --json $(ARGS) > $(RESULTS)
-	@echo 'bench: results in $(RESULTS)'
+	@$(BIN)/python -m benchmarks page $(RESULTS) > $(RESULTS).md
+	@mv $(RESULTS).md docs/benchmarks.md
+	@echo 'bench: results in $(RESULTS), the page in docs/benchmarks.md'
 
 soak: install
 	@$(BIN)/python -m benchmarks soak $(ARGS)

@@ -1,10 +1,14 @@
-"""`python -m benchmarks NAME [NAME ...] [--quick] [--json]`: measure, print, and leave with 1 when our own side was not measured."""
+"""`python -m benchmarks NAME [NAME ...] [--quick] [--json]`: measure, print, and leave with 1 when our own side was not measured.
+
+`python -m benchmarks page RESULTS.json` prints the page that `docs/benchmarks.md` is.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
 import sys
+from pathlib import Path
 
 import msgspec
 
@@ -32,8 +36,23 @@ def measure(name: str, options: Options) -> list[Figure]:
     return found
 
 
+def _page(words: list[str]) -> int:
+    """Print the page of a file of results."""
+    from benchmarks.page import page, read
+
+    try:
+        (path,) = words
+        print(page(read(Path(path))), end="")
+    except (ValueError, OSError) as error:  # what msgspec raises is a ValueError too
+        print(f"benchmarks: page: expected the file that `python -m benchmarks all --json` wrote: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def main() -> int:
     """Run what was asked for, in order; a figure is printed as soon as its benchmark is done."""
+    if sys.argv[1:2] == ["page"]:
+        return _page(sys.argv[2:])
     asked = parser().parse_args()
     if "list" in asked.names:
         for name in NAMES:

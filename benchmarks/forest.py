@@ -1,113 +1,182 @@
-"""µs per prediction of a boosted forest, 200 trees of 31 leaves over 32 columns, one row and in batch, beside LightGBM."""
+"""µs per prediction of a boosted forest, one row and in batch, beside LightGBM, XGBoost, ONNX Runtime, tl2cgen and lleaves."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from benchmarks import data, ours
+from benchmarks import ours
 from benchmarks.harness import OURS, Answer, Figure, Options, Side, figure, race
 from benchmarks.peers import REPOSITORY, Peer, PeerUnavailable, environment
 
-TREES, LEAVES, COLUMNS = 200, 31, 32
+LEAVES = 31
 ROWS, ROWS_QUICK = 20_000, 2_000
-CALLS_SLOW_MAX = 2_000  # `Booster.predict` takes a hundred times longer, so it is asked less often
+ROWS_GROWN = 5_000  # to score, in the shapes other than the first
+CALLS_SLOW_MAX, CALLS_GROWN_MAX = 2_000, 500  # `predict` of a whole library for one row takes a hundred times longer: asked less often
 REPEATS, REPEATS_QUICK = 5, 2
-TRAIN_S_MAX = 300.0
+TRAIN_S_MAX = 1_200.0
 SEED = 20260101
+PEERS = ("lightgbm", "xgboost", "onnxruntime", "tl2cgen", "lleaves")
+COMPILERS = {"tl2cgen": 500, "lleaves": 500}  # trees at most: compiling takes them a tenth of a second a tree and more
+OWN_MODEL = "xgboost"  # trains for itself; the others read what LightGBM trained
+Scores = npt.NDArray[np.float64]
 
 LEAVES_OUT = [
-    "loading the model; the row is there as float64, of LightGBM's fast door also the pointer to it",
-    "single calls include two clock reads, shown as a row of their own",
-    "LightGBM's fast door leaves its score in memory; ours returns it",
-    "one thread, but for the row that says otherwise; the model is trained by LightGBM on seeded noise in the same run",
+    "tl2cgen and lleaves beyond 500 trees, where compiling takes minutes; beside the largest shape stands the best of the others",
+    "loading the model and, for tl2cgen and lleaves, compiling it (ready.*.prepare_s); rows are there, in float64 where it is taken",
+    "single calls include two clock reads, a row of their own; LightGBM's fast door leaves its score in memory, ours returns it",
+    "one thread, but for the rows that say otherwise; the models are trained on seeded noise in the same run",
+    "XGBoost reads no model but its own, so it has one of the same shape; its scores are compared with ours for that model",
+    "ONNX Runtime works in float32: a value beside a threshold may go the other way, which is what its largest difference shows",
 ]
 
 
+class Shape(NamedTuple):
+    """How large a model is."""
+
+    trees: int
+    columns: int
+
+    @property
+    def name(self) -> str:
+        """What stands in tables."""
+        return f"{self.trees} trees, {self.columns} columns"
+
+
+MAIN = Shape(200, 32)
+TREES = tuple(Shape(trees, 32) for trees in (50, 200, 500, 1_000, 2_000))
+COLUMNS = tuple(Shape(200, columns) for columns in (8, 32, 100, 300))
+TREES_QUICK, COLUMNS_QUICK = (TREES[0], MAIN), (COLUMNS[0], MAIN)
+
+
 def measure(options: Options) -> list[Figure]:
-    """`forest.p50`, `forest.batch`, and as headline `forest`: the 99th percentile of a single row."""
+    """`forest.trees`, `forest.columns`, `forest.p50`, `forest.batch`, and as headline `forest`: the 99th percentile of a single row."""
     count = min(options.rows_max or ROWS, ROWS_QUICK if options.quick else ROWS)
-    with model(options.peers, count) as path, data.saved(rows(count)) as table:
-        job: Answer = {"input": str(table), "model": str(path), "calls": count, "calls_slow": min(count, CALLS_SLOW_MAX)}
-        engines: dict[str, Any] = {OURS: partial(ours.forest, job)}
+    grown = (TREES_QUICK, COLUMNS_QUICK) if options.quick else (TREES, COLUMNS)
+    shapes = list(dict.fromkeys([MAIN, *grown[0], *grown[1]]))
+    with tempfile.TemporaryDirectory(prefix="tercel-benchmarks-") as place:
+        jobs = [job(Path(place), shape, count) for shape in shapes]
+        train(jobs, options)
+        engines: dict[str, Any] = {OURS: partial(ours.forest, {"shapes": jobs})}
         if options.peers:
-            engines["lightgbm"] = partial(Peer, "lightgbm", "forest", job)
+            engines |= {name: partial(Peer, name, "forest", {"shapes": asked(name, jobs, options.quick)}) for name in PEERS}
         sides = race(engines, REPEATS_QUICK if options.quick else REPEATS)
-    return figures(sides, count)
+        table = table_of(sides, verdicts(jobs, sides))
+    return figures(sides, table, count, grown)
 
 
-def rows(count: int) -> Any:
-    """Rows to score, which no model was trained on; a twentieth of the cells is missing."""
+def asked(name: str, jobs: list[Answer], quick: bool) -> list[Answer]:
+    """The shapes that a peer is asked for: in a quick look only LightGBM grows, and compilers stop where they would take many minutes."""
+    if quick and name != "lightgbm":
+        return jobs[:1]
+    return [shape for shape in jobs if shape["trees"] <= COMPILERS.get(name, shape["trees"])]
+
+
+def job(place: Path, shape: Shape, count: int) -> Answer:
+    """Everything an engine is told about a shape; writes the rows to score, which no model was trained on, a twentieth missing."""
+    rows, main = count if shape == MAIN else min(count, ROWS_GROWN), shape == MAIN
     chance = np.random.default_rng(SEED + 1)
-    table = chance.normal(size=(count, COLUMNS))
+    table = chance.normal(size=(rows, shape.columns))
     table[chance.random(table.shape) < 0.05] = np.nan
+    stem = place / f"{shape.trees}-{shape.columns}"
+    np.save(f"{stem}.npy", table)
+    return {
+        "name": shape.name, "input": f"{stem}.npy", "model": f"{stem}.txt", "own_model": f"{stem}.json", "scores": str(stem),
+        "calls": rows if main else min(rows, CALLS_SLOW_MAX), "calls_slow": min(rows, CALLS_SLOW_MAX if main else CALLS_GROWN_MAX),
+        "rows": count, "columns": shape.columns, "trees": shape.trees, "leaves": LEAVES, "seed": SEED,
+    }  # fmt: skip
+
+
+def train(jobs: list[Answer], options: Options) -> None:
+    """Have LightGBM and XGBoost train a model per job, in the peer's environment or, without peers, LightGBM in this one."""
+    for name in ("lightgbm", OWN_MODEL) if options.peers else ("lightgbm",):
+        mine = jobs if name == "lightgbm" or not options.quick else jobs[:1]
+        try:
+            python = str(environment(name)) if options.peers else sys.executable
+            command = [python, "-m", f"benchmarks.peers.{name}", "train", json.dumps(mine)]
+            subprocess.run(command, cwd=REPOSITORY, check=True, timeout=TRAIN_S_MAX)
+        except (subprocess.SubprocessError, OSError, PeerUnavailable) as error:
+            print(f"benchmarks: {name} could not train a model: {error}", file=sys.stderr)
+
+
+def verdicts(jobs: Iterable[Answer], sides: Mapping[str, Side]) -> dict[tuple[str, str], str]:
+    """By engine and shape, how the scores of a whole batch compare with ours of the same model."""
+    found = {}
+    for shape in jobs:
+        for label, side in sides.items():
+            if side.answers and shape["name"] in side.answers[0]["shapes"]:
+                mine = scores(shape, f"{OURS}-{OWN_MODEL}" if label == OWN_MODEL else OURS)
+                found[label, shape["name"]] = verdict(mine, scores(shape, label), label)
+    return found
+
+
+def scores(shape: Answer, label: str) -> Scores | None:
+    """The scores that an engine wrote down."""
+    path = Path(f"{shape['scores']}.{label}")
+    return np.fromfile(path) if path.is_file() else None
+
+
+def verdict(mine: Scores | None, theirs: Scores | None, label: str) -> str:
+    """Equal to the bit, or the largest difference and how many scores differ by more than rounding."""
+    if label == OURS:
+        return "ours"
+    if mine is None or theirs is None or mine.shape != theirs.shape:
+        return "not compared"
+    if mine.tobytes() == theirs.tobytes():
+        return "equal to the bit"
+    apart = np.abs(mine - theirs)
+    return f"differ by {apart.max():.1e} at most, by more than 1e-6 in {np.count_nonzero(apart > 1e-6)} of {len(apart)}"
+
+
+def table_of(sides: Mapping[str, Side], judged: Mapping[tuple[str, str], str]) -> list[Answer]:
+    """A row per shape and door: medians over the repeats, and what is said of the scores."""
+    table: list[Answer] = []
+    for label, side in sides.items():
+        for shape, first in (side.answers[0]["shapes"] if side.answers else {}).items():
+            answers = [answer["shapes"][shape] for answer in side.answers]
+            said = judged.get((label, shape), "not compared")
+            if label == OURS:
+                said = "single rows are the batch" if all(answer["same"] for answer in answers) else "DIFFERENT one by one"
+            for door in first["single"]:
+                p50, p99 = (statistics.median(answer["single"][door][at] for answer in answers) / 1e3 for at in (0, 1))
+                row = {"shape": shape, "engine": label, "door": door, "p50_us": p50, "p99_us": p99}
+                words = judged.get((OWN_MODEL, shape), "not compared") if door.endswith("XGBoost's model") else said
+                table.append(row if door == "clock alone" else {**row, "scores": words})
+            for door in first["batch"]:
+                rate = statistics.median(answer["batch"][door] for answer in answers)
+                table.append({"shape": shape, "engine": label, "door": door, "rows_per_s": rate, "scores": said})
     return table
 
 
-@contextlib.contextmanager
-def model(peers: bool, count: int) -> Iterator[Path]:
-    """A model that LightGBM trains, in the peer's environment or, without peers, in this one's; no file when it cannot."""
-    with tempfile.TemporaryDirectory(prefix="tercel-benchmarks-") as place:
-        path = Path(place) / "model.txt"
-        job = {"model": str(path), "rows": count, "columns": COLUMNS, "trees": TREES, "leaves": LEAVES, "seed": SEED}
-        try:
-            python = str(environment("lightgbm")) if peers else sys.executable
-        except PeerUnavailable as error:
-            print(f"benchmarks: the model is trained here: {error}", file=sys.stderr)
-            python = sys.executable
-        command = [python, "-m", "benchmarks.peers.lightgbm", "train", json.dumps(job)]
-        try:
-            subprocess.run(command, cwd=REPOSITORY, check=True, timeout=TRAIN_S_MAX)
-        except (subprocess.SubprocessError, OSError) as error:
-            print(f"benchmarks: LightGBM could not train a model: {error}", file=sys.stderr)
-        yield path
+def figures(sides: Mapping[str, Side], table: list[Answer], count: int, grown: tuple[tuple[Shape, ...], ...]) -> list[Figure]:
+    """The figures of one race: those that grow end with their largest shape; a peer's best door stands beside ours."""
 
-
-def figures(sides: Mapping[str, Side], count: int) -> list[Figure]:
-    """The three figures of one race; the verdict says whether every score is LightGBM's to the bit."""
-    table = table_of(sides)
-
-    def one(name: str, key: str, unit: str, better: Any) -> Figure:
-        peers = {row["door"]: row[key] for row in table if key in row and row["door"].startswith("LightGBM")}
+    def one(name: str, key: str, unit: str, better: Any, shapes: tuple[Shape, ...]) -> Figure:
+        last = max(shapes).name
+        rows = [row for row in table if row["shape"] in {shape.name for shape in shapes}]
+        mine = {row["door"]: row[key] for row in rows if key in row and row["shape"] == last and row["engine"] == OURS}
+        peers = {row["door"]: row[key] for row in rows if key in row and row["shape"] == last and row["engine"] != OURS}
         choose = min if better == "lower" else max
         peer = choose(peers, key=lambda door: peers[door], default="none")
-        mine = next((row[key] for row in table if key in row and row["door"].startswith(OURS)), None)
         return figure(
-            name, mine, peers.get(peer), unit=unit, better=better, peer=peer, sides=sides, rows=count, leaves_out=LEAVES_OUT,
-            source=f"{TREES} trees of {LEAVES} leaves, {COLUMNS} columns, trained by LightGBM", table=table,
-            result_hash=sides[OURS].first("hash"),
+            name, next(iter(mine.values()), None), peers.get(peer), unit=unit, better=better, peer=peer, sides=sides, rows=count,
+            leaves_out=LEAVES_OUT, source=f"{last}, {LEAVES} leaves a tree", table=rows, result_hash=sides[OURS].first("hash"),
         )  # fmt: skip
 
     return [
-        one("forest.p50", "p50_us", "µs/row", "lower"),
-        one("forest.batch", "rows_per_s", "rows/s", "higher"),
-        one("forest", "p99_us", "µs/row", "lower"),
+        one("forest.trees", "rows_per_s", "rows/s", "higher", grown[0]),
+        one("forest.columns", "rows_per_s", "rows/s", "higher", grown[1]),
+        one("forest.p50", "p50_us", "µs/row", "lower", (MAIN,)),
+        one("forest.batch", "rows_per_s", "rows/s", "higher", (MAIN,)),
+        one("forest", "p99_us", "µs/row", "lower", (MAIN,)),
     ]
-
-
-def table_of(sides: Mapping[str, Side]) -> list[Answer]:
-    """A row per door: medians over the repeats, and the verdict of the scores."""
-    truth = {side.first("hash") for side in sides.values() if side.label != OURS and side.answers}
-    table: list[Answer] = []
-    for side in sides.values():
-        if not side.answers:
-            continue
-        same = {side.first("hash"), side.first("hash_single")} == (truth or {side.first("hash")})
-        verdict = {"scores": ("equal to the bit" if truth else "single rows are the batch") if same else "DIFFERENT"}
-        for door in side.answers[0]["single"]:
-            p50, p99 = (statistics.median(answer["single"][door][at] for answer in side.answers) / 1e3 for at in (0, 1))
-            table.append({"door": door, "p50_us": p50, "p99_us": p99, **({} if door == "clock alone" else verdict)})
-        for door in side.answers[0]["batch"]:
-            rates = [answer["batch"][door] for answer in side.answers]
-            table += [{"door": door, "rows_per_s": statistics.median(rates), **verdict}]
-    return table

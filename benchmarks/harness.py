@@ -167,12 +167,15 @@ def our_versions() -> dict[str, str]:
     return found
 
 
+def number(value: float | None) -> str:
+    """Three digits that count, or every digit before the point."""
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "not measured" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
+
+
 def text(item: Figure) -> str:
     """The figure for a person: one line of result, then the table and what is left out."""
-
-    def number(value: float | None) -> str:
-        return "not measured" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.3g}"
-
     ratio = "" if item.ratio is None else f", ratio {number(item.ratio)} ({item.better} is better)"
     lines = [
         f"{item.name}: {number(item.value)} {item.unit}; {item.peer}: {number(item.peer_value)} {item.unit}{ratio}",

@@ -16,13 +16,14 @@ import numpy.typing as npt
 
 from benchmarks.data import PRICE_DECIMALS, Quotes
 from benchmarks.harness import Answer, InProcess, NotMeasurable
-from benchmarks.peers.worker import digest, percentiles, timed
+from benchmarks.peers.worker import Doors, digest, forests, timed
 from benchmarks.rule import Fill, Rule
 
 LOT_UNITS = 100_000  # of EURUSD
 START_USD = 10_000_000.0  # what the other engines' accounts begin with; ours begins with nothing and shows the difference
 FEED_LATENCY_NS = 1_000_000  # the default delay of recordings without arrival times; it moves every time alike
 Step = Callable[[list[float]], tuple[float, ...]]
+Single = dict[str, tuple[Callable[[Any], Any], list[Any]]]
 
 
 def feature_set(names: tuple[str, ...]) -> Any:
@@ -87,32 +88,39 @@ def last_values(answer: Answer) -> Iterator[str]:
             yield f"{door} {name} {' '.join(value.hex() for value in row['last'])}"
 
 
-@contextlib.contextmanager
-def forest(options: dict[str, Any]) -> Iterator[InProcess]:
-    """Single rows through the forest's door, the cost of the clock around them, and whole batches, on one thread."""
-    from tercel.base.errors import DataError
+def opened(shape: dict[str, Any]) -> Doors:
+    """Single rows through the forest's door, the cost of the clock around them, and whole batches, on one thread and on two."""
     from tercel.models.forest import Forest
 
+    forest, rows = Forest.load(shape["model"]), np.load(shape["input"])
+    single = list(rows)[: shape["calls"]]
+    more: Single = {}
+    if Path(shape["own_model"]).is_file():  # XGBoost's, whose scores are compared with ours for it
+        own = Forest.load(shape["own_model"])
+        own.predict(rows).tofile(f"{shape['scores']}.tercel-xgboost")
+        more = {"tercel one, XGBoost's model": (own.one, single)}
+    return Doors(
+        single={"tercel one": (forest.one, single), **more, "clock alone": (lambda row: None, single)},
+        batch={"tercel predict": partial(forest.predict, rows), "tercel predict, 2 threads": partial(forest.predict, rows, 2)},
+        scored=forest.one,
+    )
+
+
+@contextlib.contextmanager
+def forest(options: dict[str, Any]) -> Iterator[InProcess]:
+    """Every shape through every door."""
+    from tercel.base.errors import DataError
+
     try:
-        forest, rows = Forest.load(options["model"]), np.load(options["input"])
+        compiling = timed(partial(forests, "tercel", options["shapes"], opened))
     except DataError as error:
         raise NotMeasurable(str(error)) from error
-    single = list(rows)
 
     def repeat() -> Answer:
-        batch = timed(partial(forest.predict, rows))
-        return {
-            "single": {
-                "tercel one": percentiles(forest.one, single[: options["calls"]]),
-                "clock alone": percentiles(lambda row: None, single[: options["calls"]]),
-            },
-            "batch": {"tercel predict": len(rows) / batch.seconds},
-            "hash": digest(value.hex() for value in batch.result.tolist()),
-            "hash_single": digest(forest.one(row).hex() for row in single),
-        }  # fmt: skip
+        written = [Path(f"{shape['scores']}.tercel").read_bytes() for shape in options["shapes"]]
+        return {**compiling.result(), "hash": digest(written)}
 
-    first = timed(repeat)  # compiles, or loads what was compiled
-    yield InProcess({"first_run_s": first.seconds, "model_bytes": forest.bytes}, repeat)
+    yield InProcess({"first_run_s": compiling.seconds}, repeat)
 
 
 @contextlib.contextmanager

@@ -18,20 +18,21 @@ import numpy as np
 import numpy.typing as npt
 from lightgbm.basic import _LIB
 
-from benchmarks.peers.worker import Answer, digest, percentiles, serve, timed, versions
+from benchmarks.peers.worker import Answer, Doors, forests, serve, versions
 
 Rows = npt.NDArray[np.float64]
 RAW_SCORE = FLOAT64 = 1  # in LightGBM's C API
 
 
-def train(options: dict[str, Any]) -> None:
-    """Write a model of `trees` x `leaves`, trained on seeded noise with some structure; a twentieth of the cells is missing."""
-    chance = np.random.default_rng(options["seed"])
-    table = chance.normal(size=(options["rows"], options["columns"]))
-    labels = table[:, 0] * table[:, 1] + np.abs(table[:, 2]) + chance.normal(size=len(table))
-    table[chance.random(table.shape) < 0.05] = np.nan
-    settings = {"num_leaves": options["leaves"], "num_threads": 1, "deterministic": True, "seed": 1, "verbose": -1}
-    lightgbm.train({"objective": "regression", **settings}, lightgbm.Dataset(table, labels), options["trees"]).save_model(options["model"])
+def train(jobs: list[dict[str, Any]]) -> None:
+    """Write a model of `trees` x `leaves` per job, trained on seeded noise with some structure; a twentieth of the cells is missing."""
+    for job in jobs:
+        chance = np.random.default_rng(job["seed"])
+        table = chance.normal(size=(job["rows"], job["columns"]))
+        labels = table[:, 0] * table[:, 1] + np.abs(table[:, 2]) + chance.normal(size=len(table))
+        table[chance.random(table.shape) < 0.05] = np.nan
+        settings = {"num_leaves": job["leaves"], "num_threads": 1, "deterministic": True, "seed": 1, "verbose": -1}
+        lightgbm.train({"objective": "regression", **settings}, lightgbm.Dataset(table, labels), job["trees"]).save_model(job["model"])
 
 
 def fast_door(booster: lightgbm.Booster, columns: int) -> tuple[Callable[[Any], Any], ctypes.c_double]:
@@ -45,9 +46,9 @@ def fast_door(booster: lightgbm.Booster, columns: int) -> tuple[Callable[[Any], 
     return lambda row: predict(config, row, where, result), score
 
 
-def forest(options: dict[str, Any]) -> tuple[Answer, Callable[[], Answer]]:
+def opened(shape: Answer) -> Doors:
     """Single rows through both doors and whole batches on one thread and on all."""
-    booster, rows = lightgbm.Booster(model_file=options["model"]), np.load(options["input"])
+    booster, rows = lightgbm.Booster(model_file=shape["model"]), np.load(shape["input"])
     door, score = fast_door(booster, rows.shape[1])
     pointers = [ctypes.c_void_p(row.ctypes.data) for row in rows]
     one = partial(booster.predict, raw_score=True, num_threads=1)
@@ -56,26 +57,22 @@ def forest(options: dict[str, Any]) -> tuple[Answer, Callable[[], Answer]]:
         door(pointer)
         return score.value
 
-    def batch(threads: int) -> Any:
-        return timed(lambda: booster.predict(rows, raw_score=True, num_threads=threads))
+    return Doors(
+        single={
+            "LightGBM C API, single row fast": (door, pointers[: shape["calls"]]),
+            "LightGBM predict, 1 thread": (one, [rows[at : at + 1] for at in range(shape["calls_slow"])]),
+        },
+        batch={
+            "LightGBM predict, 1 thread": partial(booster.predict, rows, raw_score=True, num_threads=1),
+            "LightGBM predict, all threads": partial(booster.predict, rows, raw_score=True, num_threads=0),
+        },
+        scored=scored,
+    )
 
-    def repeat() -> Answer:
-        alone, everywhere = batch(1), batch(0)
-        return {
-            "single": {
-                "LightGBM C API, single row fast": percentiles(door, pointers[: options["calls"]]),
-                "LightGBM predict, 1 thread": percentiles(one, [rows[at : at + 1] for at in range(options["calls_slow"])]),
-            },
-            "batch": {
-                "LightGBM predict, 1 thread": len(rows) / alone.seconds,
-                "LightGBM predict, all threads": len(rows) / everywhere.seconds,
-            },
-            "hash": digest(value.hex() for value in alone.result.tolist()),
-            "hash_single": digest(scored(pointer).hex() for pointer in pointers),
-        }  # fmt: skip
 
-    repeat()
-    return {"versions": versions("lightgbm", "numpy")}, repeat
+def forest(options: dict[str, Any]) -> tuple[Answer, Callable[[], Answer]]:
+    """Every shape through every door."""
+    return {"versions": versions("lightgbm", "numpy")}, forests("lightgbm", options["shapes"], opened)
 
 
 if __name__ == "__main__":

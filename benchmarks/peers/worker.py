@@ -6,6 +6,7 @@ caller can interleave repeats of several engines on one shared machine, and no e
 
 from __future__ import annotations
 
+import array
 import gc
 import hashlib
 import json
@@ -46,6 +47,39 @@ def percentiles(call: Callable[[Any], Any], items: list[Any]) -> list[float]:
         took[place] = clock() - start
     took.sort()
     return [float(took[len(took) // 2]), float(took[len(took) * 99 // 100])]
+
+
+class Doors(NamedTuple):
+    """The ways into one model: a call and what it is called with, one row after the other; and calls that score all rows."""
+
+    single: dict[str, tuple[Callable[[Any], Any], list[Any]]]
+    batch: dict[str, Callable[[], Any]]  # the first one's scores are compared
+    scored: Callable[[Any], float] | None = None  # the score of a single row, of the first door
+
+
+def forests(label: str, shapes: list[Answer], opened: Callable[[Answer], Doors]) -> Callable[[], Answer]:
+    """A repeat over the models of several shapes; the scores of a whole batch go to the shape's `scores` file, under the label."""
+    doors = [(shape, opened(shape)) for shape in shapes]
+
+    def repeat() -> Answer:
+        return {"shapes": {shape["name"]: measured(label, shape, door) for shape, door in doors}}
+
+    repeat()  # warms, and compiles what compiles late
+    return repeat
+
+
+def measured(label: str, shape: Answer, doors: Doors) -> Answer:
+    """One turn through every door of one model."""
+    single = {door: percentiles(call, items) for door, (call, items) in doors.single.items()}
+    runs = {door: timed(call) for door, call in doors.batch.items()}
+    values = array.array("d", next(iter(runs.values())).result)
+    with open(f"{shape['scores']}.{label}", "wb") as file:
+        values.tofile(file)
+    answer: Answer = {"single": single, "batch": {door: len(values) / run.seconds for door, run in runs.items()}}
+    if doors.scored is not None:
+        items = next(iter(doors.single.values()))[1]
+        answer["same"] = all(doors.scored(item) == value for item, value in zip(items, values, strict=False))
+    return answer
 
 
 def versions(*distributions: str) -> dict[str, str]:

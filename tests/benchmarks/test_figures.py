@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import features
+from benchmarks import features, forest
 from benchmarks.harness import Options
 from tests.features.engines import node_command
 
@@ -55,8 +56,27 @@ def test_every_fill_of_ours_is_the_judges() -> None:
 def test_single_rows_score_as_the_batch() -> None:
     """Every row of the table but the clock's says so."""
     table = read("forest")[-1]["table"]
-    assert {row["door"] for row in table} == {"tercel one", "clock alone", "tercel predict"}
+    assert {row["door"] for row in table} == {"tercel one", "clock alone", "tercel predict", "tercel predict, 2 threads"}
     assert {row.get("scores") for row in table if row["door"] != "clock alone"} == {"single rows are the batch"}
+
+
+def test_who_is_asked_for_which_shape(tmp_path: Path) -> None:
+    """Everybody for the first; compilers up to 500 trees, the others for all; in a quick look only LightGBM for more than one."""
+    shapes = [forest.MAIN, *forest.TREES]
+    jobs = [{"name": shape.name, "trees": shape.trees} for shape in shapes]
+    counts = {name: (len(forest.asked(name, jobs, False)), len(forest.asked(name, jobs, True))) for name in forest.PEERS}
+    assert counts == {"lightgbm": (6, 6), "xgboost": (6, 1), "onnxruntime": (6, 1), "tl2cgen": (4, 1), "lleaves": (4, 1)}
+
+
+def test_what_is_said_of_scores_is_measured() -> None:
+    """Equal to the bit is said of equal bits only; otherwise how far they are apart, and how often by more than rounding."""
+    mine = np.array([1.0, 2.0, 3.0, 0.0])
+    assert forest.verdict(mine, mine.copy(), "lightgbm") == "equal to the bit"
+    assert (
+        forest.verdict(mine, mine + np.array([0.0, 1e-9, 0.25, 0.0]), "other") == "differ by 2.5e-01 at most, by more than 1e-6 in 1 of 4"
+    )
+    assert forest.verdict(mine, np.array([1.0, 2.0, 3.0, -0.0]), "other").startswith("differ by 0.0e+00")
+    assert forest.verdict(mine, None, "other") == forest.verdict(mine, mine[:2], "other") == "not compared"
 
 
 def test_a_set_in_one_call_has_the_values_of_its_features_alone() -> None:

@@ -37,7 +37,7 @@ def test_a_file_gives_the_model_with_its_names(tmp_path: Path) -> None:
     assert list(forest.feature_names) == booster.feature_name()
     assert forest.trees == booster.num_trees()
     assert forest.objective == "regression"
-    assert 100_000 > forest.bytes - 100 * 61 * 16 > 0  # a node takes sixteen bytes
+    assert 20_000 > forest.bytes - 100 * (61 * 16 + 30 * 24 + 31 * 8) > 0  # sixteen bytes a node, 24 a split and 8 a leaf for batches
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -127,3 +127,12 @@ def test_threads_may_share_a_forest(forest: Forest) -> None:
     expected = forest.predict(rows).tobytes()
     with ThreadPoolExecutor(4) as pool:
         assert {found.tobytes() for found in pool.map(forest.predict, [rows] * 8)} == {expected}
+
+
+@pytest.mark.parametrize("rows", [0, 1, 31, 32, 33, 1_023, 2_048, 5_000, 20_001])
+def test_a_batch_may_share_out_over_threads(rows: int) -> None:
+    """However many rows and threads there are, every score is the one of a single thread."""
+    forest, table = Forest(read(trained())), hard_rows(read(trained()), rows, seed=13)
+    expected = np.array([forest.one(row) for row in table])
+    for threads in (1, 2, 3, 7):
+        assert forest.predict(table, threads).tobytes() == expected.tobytes()

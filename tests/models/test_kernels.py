@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tercel.base.errors import DataError
 from tercel.models.forest import Forest
+from tercel.models.lanes import LANES
 from tercel.models.packing import pack, remap, sortable
 from tests.models.definition import hard_rows
 from tests.models.trained import KINDS, read, trained
@@ -20,7 +21,7 @@ from tests.twins import MODES, twin
 def scores(mode: str, packed: Any, rows: Any) -> Any:
     """Raw scores in a mode."""
     there, found = twin(mode), np.empty(len(rows))
-    there.kernel.entry(there.models.score_rows).bind(*packed[:3], packed.keys(), rows, found)(len(rows))
+    there.kernel.entry(there.models.score_rows).bind(*packed[:3], packed.keys(), rows, found)(0, len(rows))
     return found
 
 
@@ -32,6 +33,28 @@ def test_scores_equal_those_of_the_twin(mode: str, kind: str) -> None:
     rows = hard_rows(model, 300 if mode == "python" else 60, seed=5)
     packed = pack(model)
     assert scores(mode, packed, rows).tobytes() == scores("compiled", packed, rows).tobytes()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_side_by_side_score_as_rows_one_by_one(mode: str) -> None:
+    """From one block to several and a half, and from a row in the middle on; no index leaves its memory."""
+    packed, there = pack(read(trained(trees=12))), twin(mode)
+    rows = hard_rows(read(trained(trees=12)), LANES * (7 if mode == "compiled" else 3), seed=15)
+    found = np.zeros(len(rows))
+    memory = (packed.G, packed.Q, packed.L, *packed.lane_memory(), rows, found)
+    there.kernel.entry(there.models.score_lanes).bind(*memory)(LANES, len(rows) - LANES, 2)
+    assert packed.block >= 2
+    assert found[:LANES].tolist() == [0.0] * LANES
+    assert found[LANES:].tobytes() == scores("compiled", packed, rows)[LANES:].tobytes()
+
+
+@pytest.mark.parametrize("leaves", [64, 65])
+def test_trees_of_more_leaves_than_a_word_has_bits_are_walked(leaves: int) -> None:
+    """At 64 leaves rows still go side by side; either way the scores are those of single rows."""
+    forest = Forest(read(trained(trees=8, leaves=leaves, rows=8_000)))
+    assert bool(forest.packed.Q[0]) == (leaves == 64)
+    rows = hard_rows(read(trained(trees=8, leaves=leaves, rows=8_000)), 500, seed=16)
+    assert forest.predict(rows).tobytes() == scores("compiled", forest.packed, rows).tobytes()
 
 
 @pytest.mark.parametrize("mode", MODES)

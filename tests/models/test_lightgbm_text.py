@@ -23,16 +23,12 @@ def fitted(**settings: object) -> str:
     labels = np.digitize(LABELS, [-0.5, 0.5]) if "num_class" in settings else LABELS
     table = TABLE.copy()
     table[:, 0] = np.digitize(table[:, 0], [-1.0, -0.5, 0.0, 0.5, 1.0])
-    categorical = settings.pop("categorical", "auto")
-    data = lightgbm.Dataset(
-        table, labels, categorical_feature=categorical, params={"verbose": -1, "linear_tree": bool(settings.get("linear_tree"))}
-    )
-    return lightgbm.train({"verbose": -1, "num_threads": 1, "num_leaves": 8, "max_cat_to_onehot": 1, **settings}, data, 3).model_to_string()
+    data = lightgbm.Dataset(table, labels, params={"verbose": -1, "linear_tree": bool(settings.get("linear_tree"))})
+    return lightgbm.train({"verbose": -1, "num_threads": 1, "num_leaves": 8, **settings}, data, 3).model_to_string()
 
 
 TEXT = fitted()
 KINDS = {
-    "categorical splits are not supported": {"categorical": [0], "min_data_per_group": 1, "cat_smooth": 1.0},
     "linear trees are not supported": {"linear_tree": True},
     "multiclass models are not supported": {"objective": "multiclass", "num_class": 3},
     "random forests, boosting=rf, are not supported": {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.5},
@@ -73,9 +69,10 @@ WRONG = [
     ("threshold", "1 2 3 4 5 6 1_0", "expected a number, found '1_0'"),
     ("leaf_value", "1 2 3 4 5 6 7 inf", "an infinite one"),
     ("leaf_value", "1 2 3 4 5 6 7", "expected 8 numbers, found 7"),
-    ("decision_type", "2 2 2 2 2 2 1", "categorical splits are not supported"),
-    ("decision_type", "2 2 2 2 2 2 12", "expected one of 0, 2, 4, 6, 8, 10, found 12"),
-    ("decision_type", "2 2 2 2 2 2 18", "expected one of 0, 2, 4, 6, 8, 10, found 18"),
+    ("decision_type", "2 2 2 2 2 2 1", "expected the number of one of 0 sets of categories"),
+    ("decision_type", "2 2 2 2 2 2 12", "expected one of 0, 2, 4, 6, 8, 10, 1, 5, 9, found 12"),
+    ("decision_type", "2 2 2 2 2 2 18", "expected one of 0, 2, 4, 6, 8, 10, 1, 5, 9, found 18"),
+    ("num_cat", "1", "cat_boundaries: expected a line, found none"),
     ("left_child", "0 0 0 0 0 0 0", "expected each split and each leaf once, found 0 under split 0"),
     ("left_child", "1 2 3 4 5 6 -9", "expected each split and each leaf once, found -9"),
     ("left_child", "1 2 3 4 5 6 7", "expected each split and each leaf once, found 7"),

@@ -113,7 +113,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("learner_model_param.base_score", "nan", "expected a finite number"),
     ("objective.name", "count:poisson", "expected one of reg:squarederror"),
     ("feature_names", ["a"], "as many as feature_names"),
-    ("gradient_booster.model.trees.0.split_type.0", 1, "categorical splits are not supported"),
+    ("gradient_booster.model.trees.0.split_type.0", 1, "each node of split_type 1 once"),
     ("gradient_booster.model.trees.0.split_indices.0", 8, "expected columns from 0 to 7, found 8"),
     ("gradient_booster.model.trees.0.left_children.0", 0, "each node below the root at most once, found 0"),
     ("gradient_booster.model.trees.0.right_children.0", 999, "each node below the root at most once, found 999"),

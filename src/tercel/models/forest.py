@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +27,13 @@ from tercel.base.builtin import (
 from tercel.base.errors import ConfigError
 from tercel.base.kernel import COMPILED, entry
 from tercel.models import lightgbm_text, xgboost_json
-from tercel.models.kernels import probabilities, score_row, score_rows
+from tercel.models.kernels import probabilities, score_lanes, score_row, score_rows
+from tercel.models.lanes import LANES
 from tercel.models.packing import pack
 from tercel.models.trees import Trees
 
 Floats = npt.NDArray[np.float64]
+THREAD_ROWS_MIN = 1_024  # fewer are done before a thread has started
 HEADER_WORD = ND_DATA  # a built-in's own array has its memory where every array has it
 
 if COMPILED:
@@ -77,16 +81,35 @@ class Forest:
     @property
     def bytes(self) -> int:
         """Memory that a prediction walks, in bytes."""
-        return self.packed.G.nbytes + self.packed.W.nbytes
+        return self.packed.G.nbytes + self.packed.W.nbytes + self.packed.Q.nbytes + self.packed.L.nbytes
 
-    def predict(self, rows: npt.ArrayLike) -> Floats:
-        """Raw scores, float64[n], of rows[n, f], whose columns are `feature_names`. Raises `ConfigError` for another shape."""
+    def predict(self, rows: npt.ArrayLike, threads: int = 1) -> Floats:
+        """Raw scores, float64[n], of rows[n, f], whose columns are `feature_names`; large batches share out over `threads`.
+
+        Raises `ConfigError` for another shape. The scores do not depend on the number of threads nor on the size of the batch.
+        """
         table = np.ascontiguousarray(rows, np.float64)
         if table.ndim != 2 or table.shape[1] != len(self.feature_names):
             raise ConfigError(f"forest: expected rows of shape [n, {len(self.feature_names)}], found {list(np.shape(rows))}")
         scores = np.empty(len(table))
-        entry(score_rows).bind(*self.packed[:3], self.packed.keys(), table, scores)(len(table))
+        parts = min(threads, len(table) // THREAD_ROWS_MIN)
+        if parts <= 1:
+            self._score(table, scores, 0, len(table))
+            return scores
+        bounds = [len(table) * part // parts // LANES * LANES for part in range(parts)] + [len(table)]
+        with ThreadPoolExecutor(parts) as pool:
+            for done in [pool.submit(self._score, table, scores, begin, end) for begin, end in pairwise(bounds)]:
+                done.result()
         return scores
+
+    def _score(self, table: Floats, scores: Floats, begin: int, end: int) -> None:
+        """Score rows `begin` to `end`: side by side as far as they go up, the last few one by one."""
+        packed = self.packed
+        whole = (end - begin) // LANES * LANES if packed.Q[0] else 0
+        if whole:
+            memory = (packed.G, packed.Q, packed.L, *packed.lane_memory(), table, scores)
+            entry(score_lanes).bind(*memory)(begin, whole, packed.block)
+        entry(score_rows).bind(*packed[:3], packed.keys(), table, scores)(begin + whole, end)
 
     def probability(self, rows: npt.ArrayLike) -> Floats:
         """Probabilities of the positive class, float64[n], of rows[n, f]; of XGBoost models in float64, which it rounds to float32.

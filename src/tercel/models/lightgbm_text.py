@@ -1,25 +1,29 @@
 """Reads the text in which LightGBM keeps a model, without LightGBM.
 
-Understood: versions v3 and v4, numerical splits with each of the three kinds of missing values, any objective with one score per row.
-Refused by name: categorical splits, linear trees, several classes, averaged output (random forests), anything unknown or cut off.
-Source: `Tree::ToString`, `GBDT::SaveModelToString` and `Tree::NumericalDecision` of LightGBM 4.
+Understood: versions v3 and v4, numerical splits with each of the three kinds of missing values, categorical splits, any objective with one
+score per row. A category is a number in its column, as LightGBM sees it; what a data frame's words became is the caller's knowledge.
+Refused by name: linear trees, several classes, averaged output (random forests), anything unknown or cut off.
+Source: `Tree::ToString`, `GBDT::SaveModelToString`, `Tree::NumericalDecision` and `Tree::CategoricalDecision` of LightGBM 4.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from tercel.base.errors import DataError
-from tercel.models.trees import NAN_IS_ZERO, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, ZERO_RIGHT, Tree, Trees, read_bytes
+from tercel.models.trees import NAN_IS_ZERO, NAN_LEFT, NAN_RIGHT, SET_LEFT, ZERO_LEFT, ZERO_RIGHT, Tree, Trees, read_bytes
 
 COLUMNS_MAX: Final = 1 << 20
 VERSIONS: Final = ("v3", "v4")
-CATEGORICAL: Final = 1
-# decision_type without the categorical bit: 2 is "missing goes left", 4 "zero is missing", 8 "NaN is missing".
-RULES: Final = {0: NAN_IS_ZERO, 2: NAN_IS_ZERO, 4: ZERO_RIGHT, 6: ZERO_LEFT, 8: NAN_RIGHT, 10: NAN_LEFT}
+# decision_type: 1 is "categorical", 2 "missing goes left", 4 "zero is missing", 8 "NaN is missing"; a categorical split knows no missing.
+RULES: Final = {
+    0: NAN_IS_ZERO, 2: NAN_IS_ZERO, 4: ZERO_RIGHT, 6: ZERO_LEFT, 8: NAN_RIGHT, 10: NAN_LEFT, 1: SET_LEFT, 5: SET_LEFT, 9: SET_LEFT,
+}  # fmt: skip
+SET_WORD_MAX: Final = 0xFFFF_FFFF
 Number = TypeVar("Number", int, float)
 
 
@@ -151,8 +155,6 @@ def _tree(block: Block, columns: int) -> Tree:
     # Two bytes per leaf is less than any text of it: a count that cannot be true never sizes anything.
     if not 1 <= leaves <= 1 + len(block.text("leaf_value")):
         raise block.refuse("num_leaves", "as many as there are leaf values", leaves)
-    if block.integer("num_cat", "0"):
-        raise block.refuse("num_cat", "0 (categorical splits are not supported: encode the column as numbers)", block.integer("num_cat"))
     if block.integer("is_linear", "0"):
         raise block.refuse("is_linear", "0 (linear trees are not supported: train with linear_tree=false)", block.integer("is_linear"))
     splits = leaves - 1
@@ -163,7 +165,11 @@ def _tree(block: Block, columns: int) -> Tree:
         left=block.numbers("left_child", int, splits),
         right=block.numbers("right_child", int, splits),
         values=block.numbers("leaf_value", float, leaves),
+        sets=_sets(block),
     )
+    for threshold, rule in zip(tree.thresholds, tree.rules, strict=True):
+        if rule == SET_LEFT and not (threshold.is_integer() and 0 <= threshold < len(tree.sets)):
+            raise block.refuse("threshold", f"the number of one of {len(tree.sets)} sets of categories", threshold)
     if any(map(math.isinf, tree.values)):
         raise block.refuse("leaf_value", "finite numbers", "an infinite one")
     strange = next((column for column in tree.columns if not 0 <= column < columns), None)
@@ -173,9 +179,25 @@ def _tree(block: Block, columns: int) -> Tree:
     return tree
 
 
+def _sets(block: Block) -> tuple[int, ...]:
+    """The sets of categories, each a range of 32-bit words. Raises `DataError` when the ranges do not follow one another."""
+    count = block.integer("num_cat", "0")
+    if not count:
+        return ()
+    # As with leaves: a count that cannot be true never sizes anything.
+    if not 0 < count < len(block.text("cat_boundaries")):
+        raise block.refuse("num_cat", "as many sets as cat_boundaries has", count)
+    bounds = block.numbers("cat_boundaries", int, count + 1)
+    if bounds[0] or any(first > last for first, last in pairwise(bounds)):
+        raise block.refuse("cat_boundaries", "numbers that rise from 0", " ".join(map(str, bounds))[:40])
+    words = block.numbers("cat_threshold", int, bounds[-1])
+    if any(not 0 <= word <= SET_WORD_MAX for word in words):
+        raise block.refuse("cat_threshold", f"words from 0 to {SET_WORD_MAX}", "one outside")
+    memory = b"".join(word.to_bytes(4, "little") for word in words)
+    return tuple(int.from_bytes(memory[4 * first : 4 * last], "little") for first, last in pairwise(bounds))
+
+
 def _rule(block: Block, code: int) -> int:
-    if code & CATEGORICAL:
-        raise block.refuse("decision_type", "numerical splits (categorical splits are not supported)", code)
     if code not in RULES:
         raise block.refuse("decision_type", f"one of {', '.join(map(str, RULES))}", code)
     return RULES[code]

@@ -15,21 +15,27 @@ BYTES_MAX: Final = 1 << 30
 
 # What a split does with a value that is missing. A NaN where NaN is no missing value counts as zero.
 NAN_IS_ZERO, NAN_LEFT, NAN_RIGHT, ZERO_LEFT, ZERO_RIGHT = 0, 1, 2, 3, 4  # the last two: zero is missing, and so is NaN
+# What a categorical split does: the first sends its set left and everything else right, the others their set right, NaN as they say and
+# everything else left.
+SET_LEFT, SET_RIGHT_NAN_LEFT, SET_RIGHT_NAN_RIGHT = 5, 6, 7
+CATEGORICAL: Final = (SET_LEFT, SET_RIGHT_NAN_LEFT, SET_RIGHT_NAN_RIGHT)
 
 
 class Tree(msgspec.Struct, frozen=True):
     """A tree of n splits and n + 1 leaves. Split 0 is the root; a child c >= 0 is a split, c < 0 is the leaf ~c.
 
-    A value goes left when it is <= the threshold. Readers guarantee that no threshold is NaN, that leaves are finite, and
-    that each split but the root, and each leaf, is the child of exactly one split.
+    A value goes left when it is <= the threshold. At a categorical split the threshold is the place of its set in `sets`, and the value is
+    cut to an integer. Readers guarantee that no threshold is NaN, that sets are there, that leaves are finite, and that each split but the
+    root, and each leaf, is the child of exactly one split.
     """
 
     columns: tuple[int, ...]
     thresholds: tuple[float, ...]
-    rules: tuple[int, ...]  # NAN_IS_ZERO … ZERO_RIGHT
+    rules: tuple[int, ...]  # NAN_IS_ZERO … SET_RIGHT_NAN_RIGHT
     left: tuple[int, ...]
     right: tuple[int, ...]
     values: tuple[float, ...]  # of the leaves
+    sets: tuple[int, ...] = ()  # of categories: c is in the set when bit c is set
 
     def walk(self) -> Iterator[tuple[int, int]]:
         """Every split and leaf with its depth, level by level from the root; a tree without splits is the leaf ~0 alone."""

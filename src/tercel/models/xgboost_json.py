@@ -1,8 +1,9 @@
 """Reads the JSON in which XGBoost keeps a model, without XGBoost.
 
-Understood: the booster gbtree with numerical splits, one score per row and an objective of `IDENTITY` or `LOGISTIC`.
-Refused by name: dart and linear boosters, categorical splits, several classes or targets, other objectives, anything damaged.
-Source: XGBoost's "JSON schema of the model", `LogisticRegression::ProbToMargin` and the CPU predictor of version 3.
+Understood: the booster gbtree with numerical and categorical splits, one score per row and an objective of `IDENTITY` or `LOGISTIC`. A
+category is a number in its column; what a data frame's words became is the caller's knowledge.
+Refused by name: dart and linear boosters, several classes or targets, other objectives, anything damaged.
+Source: XGBoost's "JSON schema of the model", `LogisticRegression::ProbToMargin`, `common::Decision` and the CPU predictor of version 3.
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ import msgspec
 import numpy as np
 
 from tercel.base.errors import DataError
-from tercel.models.trees import NAN_LEFT, NAN_RIGHT, Tree, Trees, read_bytes
+from tercel.models.trees import NAN_LEFT, NAN_RIGHT, SET_RIGHT_NAN_LEFT, SET_RIGHT_NAN_RIGHT, Tree, Trees, read_bytes
 
 IDENTITY: Final = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror")  # the intercept is base_score itself
 LOGISTIC: Final = ("binary:logistic", "reg:logistic")  # the intercept is the logit of base_score
 COLUMNS_MAX: Final = 1 << 20
 LEAF: Final = -1
+# By whether a split is categorical and whether missing values go left.
+RULES: Final = {
+    (False, True): NAN_LEFT, (False, False): NAN_RIGHT, (True, True): SET_RIGHT_NAN_LEFT, (True, False): SET_RIGHT_NAN_RIGHT,
+}  # fmt: skip
+SETS_BYTES_MAX: Final = 1 << 24  # of one tree, a bit for each category up to the largest
+CATEGORIES_MAX: Final = 1 << 24  # what XGBoost itself takes for a category: integers that float32 tells apart
 
 
 class _Tree(msgspec.Struct, frozen=True):
@@ -29,7 +36,11 @@ class _Tree(msgspec.Struct, frozen=True):
     split_indices: list[int]
     split_conditions: list[float]
     default_left: list[int | bool]
-    split_type: list[int] = msgspec.field(default_factory=list)
+    split_type: list[int] = msgspec.field(default_factory=list)  # 1: categorical
+    categories: list[int] = msgspec.field(default_factory=list)
+    categories_nodes: list[int] = msgspec.field(default_factory=list)
+    categories_segments: list[int] = msgspec.field(default_factory=list)
+    categories_sizes: list[int] = msgspec.field(default_factory=list)
 
 
 class _Forest(msgspec.Struct, frozen=True):
@@ -123,8 +134,7 @@ def _tree(where: str, tree: _Tree, columns: int) -> Tree:
     lengths = {len(part) for part in (tree.right_children, tree.split_indices, tree.split_conditions, tree.default_left)}
     if not count or lengths != {count}:
         raise _refused(where, "left_children", "as many nodes in every list, at least one", sorted({count, *lengths}))
-    if any(tree.split_type):
-        raise _refused(where, "split_type", "0 (categorical splits are not supported)", max(tree.split_type))
+    sets = _sets(where, tree)
     splits, leaves, names = _reached(where, tree, count)
     strange = next((tree.split_indices[node] for node in splits if not 0 <= tree.split_indices[node] < columns), None)
     if strange is not None:
@@ -134,14 +144,40 @@ def _tree(where: str, tree: _Tree, columns: int) -> Tree:
     before = np.nextafter(conditions, np.float32(-math.inf))
     if not np.isfinite(conditions[leaves]).all():
         raise _refused(where, "split_conditions", "finite leaves in float32", "an infinite one")
+    places = {node: place for place, node in enumerate(node for node in splits if node in sets)}
+    thresholds = dict(zip(splits, before[splits].astype(float).tolist(), strict=True)) | {
+        node: float(place) for node, place in places.items()
+    }
     return Tree(
         columns=tuple(tree.split_indices[node] for node in splits),
-        thresholds=tuple(before[splits].astype(float).tolist()),
-        rules=tuple(NAN_LEFT if tree.default_left[node] else NAN_RIGHT for node in splits),
+        thresholds=tuple(thresholds[node] for node in splits),
+        rules=tuple(RULES[node in sets, bool(tree.default_left[node])] for node in splits),
+        sets=tuple(sets[node] for node in places),
         left=tuple(names[tree.left_children[node]] for node in splits),
         right=tuple(names[tree.right_children[node]] for node in splits),
         values=tuple(conditions[leaves].astype(float).tolist()),
     )
+
+
+def _sets(where: str, tree: _Tree) -> dict[int, int]:
+    """The set of categories of each categorical node. Raises `DataError` unless each has exactly one."""
+    marked = {node for node, kind in enumerate(tree.split_type) if kind}
+    counts = {len(tree.categories_nodes), len(tree.categories_segments), len(tree.categories_sizes)}
+    if len(counts) > 1 or marked != set(tree.categories_nodes) or len(marked) != len(tree.categories_nodes):
+        raise _refused(where, "categories_nodes", "each node of split_type 1 once, with a segment and a size", tree.categories_nodes)
+    sets, size_bytes = {}, 0
+    for node, first, size in zip(tree.categories_nodes, tree.categories_segments, tree.categories_sizes, strict=True):
+        chosen = tree.categories[first : first + size] if first >= 0 and size >= 0 else []
+        if len(chosen) != size or any(not 0 <= category < CATEGORIES_MAX for category in chosen):
+            raise _refused(where, "categories", f"{size} categories from 0 to {CATEGORIES_MAX - 1} at {first}", chosen)
+        memory = bytearray(max(chosen, default=0) // 8 + 1)
+        size_bytes += len(memory)
+        if size_bytes > SETS_BYTES_MAX:
+            raise _refused(where, "categories", f"sets of at most {SETS_BYTES_MAX} bytes in a tree", f"more at node {node}")
+        for category in chosen:
+            memory[category >> 3] |= 1 << (category & 7)
+        sets[node] = int.from_bytes(memory, "little")
+    return sets
 
 
 def _reached(where: str, tree: _Tree, count: int) -> tuple[list[int], list[int], dict[int, int]]:
