@@ -14,14 +14,14 @@ from tercel.base.errors import ConfigError
 from tercel.base.records import BAR, empty
 from tercel.base.time import NS_PER_MIN
 from tercel.core.context import CoreContext
-from tercel.decision.rules import EmaCross
+from tercel.decision.rules import EmaCross, ModelRule
 from tercel.decision.strategy import Bar, Strategy
 from tercel.drivers.history import SimulatedHistory
 from tercel.drivers.lookahead import CHANGES, Recorded, changed, check_history, check_rows, recorded
 from tercel.drivers.lookahead_training import check_folds, check_in_sample, check_labels
 from tercel.drivers.session import Plan
 from tercel.features.opcodes import OPCODES
-from tercel.features.spec import FeatureSet, atr, bars, ema, macd, returns, rsi, sma, zscore
+from tercel.features.spec import FeatureSet, atr, bars, ema, macd, returns, rsi, sma, volatility, zscore
 from tercel.models.barriers import triple_barrier
 from tercel.models.manifest import FINAL
 from tercel.models.model import Model
@@ -30,6 +30,7 @@ from tercel.models.training.folds import Fold, walk_forward
 from tests.drivers import leaks
 from tests.models.judged import walk
 from tests.models.kept import HOUR_NS, START_NS, model
+from tests.models.made import model_of, stump
 from tests.real_ticks import PLAN, import_slice
 
 MARKET = SimulatedHistory(seed=3, hours=0.4)
@@ -58,6 +59,17 @@ def test_real_ticks_pass(data_dir: Path, tmp_path: Path, clock: str) -> None:
     found = check_history(PLAN.on(clock, None), history, cuts=2)
     assert found.clean, found.leaks
     assert found.outputs > 20
+
+
+def test_a_model_in_the_path_passes() -> None:
+    """Scores, signals, orders and exits of a model do not know what comes after them; its scores are among what is compared."""
+    market = SimulatedHistory(3, 1.0)
+    features = FeatureSet(bars("10s"), (returns(1), volatility(20)))
+    contents = {"long.json": stump(0.0, -1.0, 1.0)}
+    stumps = model_of(features, ("returns_1",), triple_barrier(1.0, 1.0, "2m", rows=20, every="10s"), contents)
+    found = check_history(Plan(decide=ModelRule(stumps)), market, cuts=2)
+    assert found.clean, found.leaks
+    assert found.outputs > 100
 
 
 @pytest.mark.parametrize("op", leaks.LEAKING)

@@ -54,7 +54,7 @@ def lookahead(
     strategy
         A strategy written in Python, as module:Class.
     model
-        A model, such as eurusd@3: its features and its labels are checked, and, with start and end, that it has not learnt from them.
+        A model, such as eurusd@3: its features, orders and labels are checked, and, with start and end, that it has not learnt from them.
     cuts
         How many cuts in time.
     records
@@ -68,6 +68,7 @@ def lookahead(
 
     from tercel.base.time import parse_instant
     from tercel.cli.show import progress
+    from tercel.decision.rules import ModelRule
     from tercel.drivers import lookahead as driver
     from tercel.drivers import lookahead_training as training
     from tercel.drivers.history import default_names, history
@@ -79,7 +80,7 @@ def lookahead(
     found: list[tuple[str, Checked]] = []
     kept = Registry().load(model) if model is not None else None
     if kept is not None:
-        plan = replace(plan, features=kept.feature_set)
+        plan = replace(plan, features=kept.feature_set, decide=ModelRule(kept))
         if start is not None and end is not None:
             found.append(("the model in this period", training.check_in_sample(kept, parse_instant(start), parse_instant(end))))
     catalog = Catalog()

@@ -25,7 +25,9 @@ from tercel.base.records import BAR, OUT_NAMES, OUTPUT, QUOTE, TICK, TRADE, Reco
 from tercel.base.time import format_duration, format_instant, parse_duration
 from tercel.core.engine import BATCH, Engine
 from tercel.core.market_phase import ROW_CLOSE, ROW_INPUT, ROW_OPEN, ROW_SLOT, ROW_WORDS
+from tercel.decision.rules import ModelRule
 from tercel.decision.strategy import Strategy
+from tercel.drivers import schedule
 from tercel.drivers.session import Plan, Progress, compile_core
 from tercel.features.spec import Bars
 from tercel.market.instruments import Instrument
@@ -44,6 +46,7 @@ SIZE_SCALE: Final = 3.0
 DROP: Final = 0.4  # of the records
 REPEAT: Final = 0.4
 FAR: Final = 2**63 - 1
+SCORE_NAMES: Final = ("side of the model", "score of the model", "probability of the model", "edge of the model")
 
 Reals = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -135,7 +138,7 @@ def check_history(
     batches: Sequence[int] = BATCHES,
     progress: Progress | None = None,
 ) -> Checked:
-    """Features, and what the plan's strategy or rule does with them, over a history and over copies whose future is changed.
+    """Features, and what the plan's strategy, rule or model does with them, over a history and over copies whose future is changed.
 
     A strategy written in Python is copied for each run, as it was handed in. Raises `ConfigError` for settings that do not fit the history.
     """
@@ -225,8 +228,11 @@ def _play(plan: Plan, data: Recorded, batch: int) -> Run:
         now, begin = sequenced, engine.input_number + 1
         engine.push(sequenced)
 
-    for sequenced in sequencer.push(data.records):
-        push(sequenced)
+    model = plan.decide.model if isinstance(plan.decide, ModelRule) else None
+    orders = schedule.commands(schedule.honest(model), model, engine.models, data.instruments) if model is not None else []
+    for part in schedule.merged([data.records], orders):
+        for sequenced in sequencer.push(part):
+            push(sequenced)
     for sequenced in sequencer.finish():
         push(sequenced)
     engine.close()
@@ -271,7 +277,7 @@ class _Judge:
         limit, cut = (cut, cut) if cut is not None else (FAR, 0)
         mine, theirs = truth.rows[truth.stamps <= limit], other.rows[other.stamps <= limit]
         same = min(len(mine), len(theirs))
-        labels = ("input", "instrument", "bar's open", "bar's close", *names)
+        labels = ("input", "instrument", "bar's open", "bar's close", *names, *SCORE_NAMES)
         for row, column in _first_differences(mine[:same], theirs[:same]):
             expected, found = (_shown(part[row, column], column > ROW_CLOSE) for part in (mine, theirs))
             bar = f"{instruments[int(mine[row, ROW_SLOT])].name}, bar that closed at {format_instant(int(mine[row, ROW_CLOSE]))}"
