@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Final
 
     from tercel.base.errors import ConfigError, DataError, TercelError
-    from tercel.decision.rules import EmaCross
+    from tercel.decision.rules import EmaCross, ModelRule
     from tercel.decision.strategy import Strategy
     from tercel.drivers.backtest import backtest
     from tercel.drivers.history import SimulatedHistory, history
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     )
     from tercel.features.stream import FeatureStream
     from tercel.models.barriers import triple_barrier
+    from tercel.models.model import Model, with_own
+    from tercel.models.registry import Registry
     from tercel.risk.limits import Limits
 
 _MODULE_OF: Final = {
@@ -65,7 +67,10 @@ _MODULE_OF: Final = {
     "FeatureSet": "tercel.features.spec",
     "FeatureStream": "tercel.features.stream",
     "Limits": "tercel.risk.limits",
+    "Model": "tercel.models.model",
+    "ModelRule": "tercel.decision.rules",
     "Plan": "tercel.drivers.session",
+    "Registry": "tercel.models.registry",
     "SimulatedHistory": "tercel.drivers.history",
     "Strategy": "tercel.decision.strategy",
     "TercelError": "tercel.base.errors",
@@ -102,6 +107,7 @@ _MODULE_OF: Final = {
     "volatility": "tercel.features.spec",
     "volume_ratio": "tercel.features.spec",
     "wma": "tercel.features.spec",
+    "with_own": "tercel.models.model",
     "zscore": "tercel.features.spec",
 }
 
@@ -112,7 +118,10 @@ __all__ = [
     "FeatureSet",
     "FeatureStream",
     "Limits",
+    "Model",
+    "ModelRule",
     "Plan",
+    "Registry",
     "SimulatedHistory",
     "Strategy",
     "TercelError",
@@ -149,6 +158,7 @@ __all__ = [
     "triple_barrier",
     "volatility",
     "volume_ratio",
+    "with_own",
     "wma",
     "zscore",
 ]

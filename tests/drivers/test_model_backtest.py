@@ -18,7 +18,7 @@ from tercel.drivers.session import Plan
 from tercel.features.spec import FeatureSet, bars, ema, returns, volatility
 from tercel.models.barriers import triple_barrier
 from tercel.models.manifest import FINAL, Calibration, Part
-from tercel.models.model import Model
+from tercel.models.model import Model, with_own
 from tercel.risk.limits import Limits
 from tests.models.made import model_of, stump
 
@@ -87,6 +87,17 @@ def test_a_model_that_has_seen_everything_is_refused_unless_it_is_said() -> None
     result = backtest(MARKET, decide=seen, in_sample=True)
     assert result.notes[0].startswith("IN SAMPLE")
     assert result.orders > 50
+
+
+def test_models_are_put_together_by_instrument() -> None:
+    """A shared model and one of an instrument's own trade as one; the registry keeps it; another program or other barriers are refused."""
+    shared, own = model(part(FINAL, "rise.json", 0, 0)), model(part(FINAL, "fall.json", 0, 0))
+    both = with_own(shared, {"EURUSD@sim": own})
+    parts = model(part(FINAL, "rise.json", 0, 0), part(FINAL, "fall.json", 0, 0, "EURUSD@sim"))
+    assert backtest(MARKET, decide=both).state_hash == backtest(MARKET, decide=parts).state_hash
+    other = Model(msgspec.structs.replace(own.manifest, enter=0.7), own.contents)
+    with pytest.raises(ConfigError, match=r"for EURUSD@sim: expected the shared model's enter 0\.1, found 0\.7"):
+        with_own(shared, {"EURUSD@sim": other})
 
 
 def test_an_instrument_may_have_parts_of_its_own() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cached_property
+
+import msgspec
 
 from tercel.base.errors import ConfigError
 from tercel.features.spec import FeatureSet
@@ -64,3 +67,27 @@ class Model:
 def digest(content: bytes) -> str:
     """SHA-256 of a file's content, 64 hex digits."""
     return hashlib.sha256(content).hexdigest()
+
+
+def with_own(shared: Model, own: Mapping[str, Model]) -> Model:
+    """A model with parts of their own for some instruments, {"EURUSD@oanda": model}; the shared parts serve all others.
+
+    The result is unregistered. Raises `ConfigError` unless all were trained on the same program, inputs, barriers and edge to enter.
+    """
+    manifest, contents, parts = shared.manifest, dict(shared.contents), list(shared.manifest.parts)
+    for instrument, model in sorted(own.items()):
+        other = model.manifest
+        for what in ("program", "inputs", "barriers", "enter"):
+            if getattr(other, what) != getattr(manifest, what):
+                expected, found = getattr(manifest, what), getattr(other, what)
+                raise ConfigError(f"model {model.name} for {instrument}: expected the shared model's {what} {expected!r}, found {found!r}")
+        prefix = re.sub(r"[^A-Za-z0-9_.-]", ".", instrument)
+        files = {file: f"{prefix}.{file}" for file in model.contents}
+        contents.update({files[file]: content for file, content in model.contents.items()})
+        parts += [
+            msgspec.structs.replace(part, instrument=instrument, long=files[part.long], short=files.get(part.short, ""))
+            for part in other.parts
+            if not part.instrument
+        ]
+    hashes = {file: digest(content) for file, content in sorted(contents.items())}
+    return Model(msgspec.structs.replace(manifest, version=0, parts=tuple(parts), files=hashes), contents)
