@@ -3,13 +3,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DEV := .venv/.developed
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --progress-bar off -c constraints.txt
 WORKERS ?= 2
 RESULTS := .bench/results.json
 
 .DEFAULT_GOAL := install
-.PHONY: install run test check wasm bench soak docs clean
+.PHONY: install dev run test check wasm bench soak docs clean
 
 install: $(STAMP)
+
+dev: $(DEV)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' \
@@ -17,44 +21,49 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/system python3-venv
 	@echo "install: .venv with $$($(PYTHON) --version)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo 'install: packages as pinned in constraints.txt (a minute or two the first time)'
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --progress-bar off -e '.[dev]' -c constraints.txt
+	@echo 'install: packages as pinned in constraints.txt (half a minute the first time)'
+	@$(PIP) -e .
 	@touch $@
 	@echo "install: done, the command is $(BIN)/tercel"
+
+$(DEV): $(STAMP)
+	@echo 'install: what tests, checks and benchmarks use besides (a minute or two the first time)'
+	@$(PIP) -e '.[dev]'
+	@touch $@
 
 run: install
 	@.ci/system libgomp1 || true
 	@$(BIN)/python -m tercel.cli.main demo $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-check: install
+check: dev
 	@echo 'check: ruff' && $(BIN)/ruff check -q .
 	@echo 'check: ruff format' && $(BIN)/ruff format -q --check . || { echo 'format: run .venv/bin/ruff format .' >&2; exit 1; }
 	@echo 'check: mypy --strict' && $(BIN)/mypy --no-error-summary
 	@echo 'check: import contracts' && { report=$$($(BIN)/lint-imports 2>&1) || { echo "$$report" >&2; exit 1; }; }
 	@echo 'check: tidy' && $(BIN)/python -m pytest -q --no-header tests/test_tidy.py
 
-test: install
+test: dev
 	@.ci/system chromium strace libgomp1 nodejs || true
 	@$(MAKE) --no-print-directory check
 	@echo 'test: pytest, $(WORKERS) workers'
 	@$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadfile -m 'not peers' --ignore=tests/test_tidy.py $(ARGS)
 
 # The browser's module, from the opcodes: run it after a change of one, and commit the file; a test compares the hash.
-wasm: install
+wasm: dev
 	@$(BIN)/python -m tercel.features.wasm build web/features.wasm
 	@sha256sum web/features.wasm && echo "wasm: web/features.wasm, $$(wc -c < web/features.wasm) bytes"
 
-bench: install
+bench: dev
 	@mkdir -p $(dir $(RESULTS))
 	@$(BIN)/python -m benchmarks all --json $(ARGS) > $(RESULTS)
 	@$(BIN)/python -m benchmarks page $(RESULTS) > $(RESULTS).md
 	@mv $(RESULTS).md docs/benchmarks.md
 	@echo 'bench: results in $(RESULTS), the page in docs/benchmarks.md'
 
-soak: install
+soak: dev
 	@$(BIN)/python -m benchmarks soak $(ARGS)
 
-docs: install
+docs: dev
 	@echo 'docs: links, anchors, commands and code blocks' && $(BIN)/python -m pytest -q --no-header tests/test_docs.py
 	@$(BIN)/python docs/reference/build_features.py site
 
