@@ -47,7 +47,7 @@ def test_models_are_listed_and_shown(home: Path, capsys: pytest.CaptureFixture[s
 def test_a_stage_is_given(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`stage` says what changed, minds a verdict of no edge, and wants a version."""
     Registry().save(model())
-    Registry().save(model())
+    Registry().save(model(seed=2))
     assert main.run(["models", "stage", "eurusd@1", "production", "--note", "first"]) == 0
     text = capsys.readouterr().out
     assert "eurusd@1: candidate to production" in text

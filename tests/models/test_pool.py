@@ -208,10 +208,17 @@ def test_old_fame_fades() -> None:
 
 def test_a_closed_pool_wakes_who_waits_and_refuses(gate: threading.Event) -> None:
     """The load that runs is not waited for longer than told, and what it brings is thrown away."""
-    pool = Pool(gated(gate, []), clock_ns)
+    begun = threading.Event()
+    load = gated(gate, [])
+
+    def begin(key: str) -> Thing:
+        begun.set()
+        return load(key)
+
+    pool = Pool(begin, clock_ns)
     with ThreadPoolExecutor(1) as callers:
         waiting = callers.submit(pool.wait, "a", SECONDS)
-        until(lambda: pool.counters().misses == 1)
+        assert begun.wait(SECONDS)
         assert not pool.close(0.01)
         with pytest.raises(ModelUnavailable, match="model a: the pool is closed"):
             waiting.result(SECONDS)

@@ -191,6 +191,7 @@ from tercel.risk.kernels import (
     K_DAYS,
     K_HALTED,
     R_AGE_MAX,
+    R_ORDER_MAX,
     R_REWARM_ROWS,
     RISK_WORDS,
     Y_DAY_START,
@@ -528,6 +529,9 @@ def go_to_target(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, slot: i64, target: i64
         return AT_TARGET
     side = 1 if target > position else -1
     size = abs(target - position)
+    order_max = A[A[H_RISK] + slot * RISK_WORDS + R_ORDER_MAX]
+    if target == 0 and size > order_max and order_max > 0:
+        size = order_max  # larger than one order may be: it leaves in several
     if position * side < 0 and size > abs(position):
         code = check_order(A, AF, slot, side, size, 0)
         if denies_risk(code) == 1:
@@ -626,25 +630,6 @@ def evaluate_model(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, M: I, MF: F, m: i64)
 
 
 @kernel
-def keep_barriers(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, slot: i64) -> None:
-    """On a new quote: leave the position when it has met a barrier. A denied exit is tried again a second later."""
-    d = A[H_DECISION] + slot * DECISION_WORDS
-    position = A[A[H_LEDGER] + slot * LEDGER_WORDS + L_POSITION]
-    if position == 0 or A[A[H_QUOTES] + slot * QUOTE_WORDS + Q_STATE] != QUOTE_GOOD or A[d + D_RETRY] > A[H_STAMP]:
-        return
-    q = A[H_QUOTES] + slot * QUOTE_WORDS
-    if barrier_met(A, AF, d, position, AF[q + Q_BID], AF[q + Q_ASK], A[H_STAMP]) == 0:
-        return
-    if A[A[H_EXECUTION] + slot * EXECUTION_WORDS + E_OPEN] > 0:
-        return  # the exit is on its way, or the rest of the entry is: then again on the next quote
-    if A[d + D_HELD] != 0:
-        A[d + D_HELD] = 0
-        say(A, AF, C, W, WF, OUT_SIGNAL, slot, 0, 0, 0, 0, 0, AF[d + D_SCORE], AF[d + D_CONFIDENCE])
-    if go_to_target(A, AF, C, W, WF, LIFE, slot, 0, AF[d + D_SCORE], AF[d + D_CONFIDENCE]) != OK:
-        A[d + D_RETRY] = A[H_STAMP] + EXIT_RETRY_NS
-
-
-@kernel
 def cancel_order(A: I, LIFE: I, o: i64) -> i64:
     """Ask the venue to cancel; it hears so after the latency. 0 on success, a fault code otherwise."""
     if A[o + O_STATE] == PENDING_CANCEL:
@@ -652,6 +637,35 @@ def cancel_order(A: I, LIFE: I, o: i64) -> i64:
     if life_step(A, LIFE, o, CANCEL) == 0:
         return FAULT_LIFE_CYCLE
     A[o + O_CANCEL_AT] = A[H_STAMP] + A[A[H_EXECUTION] + A[o + O_SLOT] * EXECUTION_WORDS + E_LATENCY]
+    return 0
+
+
+@kernel
+def keep_barriers(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, slot: i64) -> i64:
+    """On a new quote: leave the position when it has met a barrier. A denied exit is tried again a second later. A fault code or 0.
+
+    What is still open of the entry is called back first; the exit follows on the quote on which the venue has let it go.
+    """
+    d = A[H_DECISION] + slot * DECISION_WORDS
+    position = A[A[H_LEDGER] + slot * LEDGER_WORDS + L_POSITION]
+    if position == 0 or A[A[H_QUOTES] + slot * QUOTE_WORDS + Q_STATE] != QUOTE_GOOD or A[d + D_RETRY] > A[H_STAMP]:
+        return 0
+    q = A[H_QUOTES] + slot * QUOTE_WORDS
+    if barrier_met(A, AF, d, position, AF[q + Q_BID], AF[q + Q_ASK], A[H_STAMP]) == 0:
+        return 0
+    if A[A[H_EXECUTION] + slot * EXECUTION_WORDS + E_OPEN] > 0:
+        for k in range(A[H_TOP]):
+            o = A[H_ORDER_TABLE] + k * ORDER_WORDS
+            if A[o + O_STATE] != 0 and A[o + O_SLOT] == slot and A[o + O_SIDE] * position > 0:
+                fault = cancel_order(A, LIFE, o)
+                if fault != 0:
+                    return fault
+        return 0
+    if A[d + D_HELD] != 0:
+        A[d + D_HELD] = 0
+        say(A, AF, C, W, WF, OUT_SIGNAL, slot, 0, 0, 0, 0, 0, AF[d + D_SCORE], AF[d + D_CONFIDENCE])
+    if go_to_target(A, AF, C, W, WF, LIFE, slot, 0, AF[d + D_SCORE], AF[d + D_CONFIDENCE]) != OK:
+        A[d + D_RETRY] = A[H_STAMP] + EXIT_RETRY_NS
     return 0
 
 
@@ -773,7 +787,7 @@ def apply_input(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, T: I, TF: F) -> i64:
         if fault != 0:
             return fault
     if A[A[H_DECISION] + slot * DECISION_WORDS + D_UNTIL] > 0:
-        keep_barriers(A, AF, C, W, WF, LIFE, slot)
+        return keep_barriers(A, AF, C, W, WF, LIFE, slot)
     return 0
 
 

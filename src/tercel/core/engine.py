@@ -22,6 +22,7 @@ from tercel.core.market_phase import (
     M_BASE,
     M_SLOT_WORDS,
     N_LATE,
+    N_MODEL,
     ROW_CLOSE,
     ROW_OPEN,
     ROW_SLOT,
@@ -153,6 +154,12 @@ class Engine:
     def evaluations(self) -> int:
         """Rows the strategy was asked about."""
         return int(self.account[H_EVALUATIONS])
+
+    @property
+    def seated(self) -> frozenset[int]:
+        """Numbers of the models that score some instrument now."""
+        base, step = int(self.market[M_BASE]), int(self.market[M_SLOT_WORDS])
+        return frozenset(self.market[base + BAR_WORDS + self.config.program.state_words + N_MODEL :: step].tolist()) - {0}
 
     @property
     def late(self) -> bool:

@@ -69,8 +69,9 @@ NAN = float("nan")
 M_SLOTS, M_SLOT_WORDS, M_IDS, M_BASE, M_HEADER = 0, 1, 2, 3, 8
 # Words of a row before its registers.
 ROW_INPUT, ROW_SLOT, ROW_OPEN, ROW_CLOSE, ROW_NEXT, ROW_MODEL, ROW_STALE, ROW_GOOD, ROW_WORDS = 0, 1, 2, 3, 4, 5, 6, 7, 8
-# Behind the opcode state of an instrument: the model in place, whether features are late, the close of the last good row, and that row.
-N_MODEL, N_LATE, N_GOOD, N_ROW = 0, 1, 2, 3
+# Behind the opcode state of an instrument: the model in place, whether features are late, the close of the last good row, whose scores it
+# has, and that row.
+N_MODEL, N_LATE, N_GOOD, N_WHOSE, N_ROW = 0, 1, 2, 3, 4
 
 
 @kernel
@@ -107,7 +108,9 @@ def take_control(A: I, T: I, t: i64, n: i64, shard: i64, shards: i64) -> None:
     identifier = T[t + HEAD] & INSTRUMENT_MASK
     only = -1
     if identifier > 0:
-        only = A[M_HEADER + identifier] if identifier < A[M_IDS] else A[M_SLOTS]
+        only = A[M_HEADER + identifier] if identifier < A[M_IDS] else -1
+        if only < 0:
+            return  # about an instrument that is not traded
     for slot in range(shard, A[M_SLOTS], shards):
         if only == -1 or only == slot:
             a = A[M_BASE] + slot * A[M_SLOT_WORDS] + n
@@ -194,16 +197,21 @@ def row_scores(T: I, TF: F, K: I, X: F, k: i64, MF: F, o: i64, model: i64) -> No
 
 @kernel
 def row_stale(A: I, AF: F, a: i64, M: I, MF: F, m: i64, computed: i64) -> None:
-    """Put the last good row of the slot into row m: `computed` columns behind the base columns. NaN when there was none."""
+    """Put the last good row of the slot into row m: `computed` columns behind the base columns. NaN when there was none.
+
+    Its scores are another model's when the model was exchanged since: then there are none.
+    """
     M[m + ROW_GOOD] = A[a + N_GOOD]
+    known = computed if A[a + N_WHOSE] == M[m + ROW_MODEL] else computed - SCORES
     for column in range(computed):
-        MF[m + ROW_WORDS + BASE_COUNT + column] = AF[a + N_ROW + column] if A[a + N_GOOD] != 0 else NAN
+        MF[m + ROW_WORDS + BASE_COUNT + column] = AF[a + N_ROW + column] if A[a + N_GOOD] != 0 and column < known else NAN
 
 
 @kernel
 def row_keep(A: I, AF: F, a: i64, M: I, MF: F, m: i64, computed: i64) -> None:
     """Keep row m as the last good row of its slot."""
     A[a + N_GOOD] = M[m + ROW_CLOSE]
+    A[a + N_WHOSE] = M[m + ROW_MODEL]
     for column in range(computed):
         AF[a + N_ROW + column] = MF[m + ROW_WORDS + BASE_COUNT + column]
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from tercel.base import paths
 from tercel.base.errors import ConfigError
+from tercel.base.kernel import CACHE
 from tercel.base.records import Records
 from tercel.base.time import NS_PER_DAY, NS_PER_H, format_instant, parse_instant
 from tercel.core.engine import Engine
@@ -106,7 +107,7 @@ class Warming:
     def _content(self, day: int) -> str:
         """A hash over the rows that may have arrived before a day: the fingerprints of their partitions."""
         manifest = self.history.catalog.manifest()
-        digest = hashlib.sha256(self._engine.layout_hash.encode())
+        digest = hashlib.sha256(f"{CACHE.name} {self._engine.layout_hash}".encode())
         for one in self.history.series:
             series = manifest.find(one.key)
             parts = series.parts if series is not None else ()

@@ -129,9 +129,10 @@ def check_in_sample(model: Model, start_ns: int, end_ns: int) -> Checked:
     honest: list[tuple[int, int]] = []
     parts = model.manifest.parts
     seen_ns = max((part.seen_last_ns for part in parts if part.name == FINAL), default=0)
+    folds_end_ns = max((part.test_last_ns for part in parts if part.name != FINAL), default=0)
     for part in parts:
         if part.name == FINAL:
-            honest.append((part.seen_last_ns + 1, FAR))
+            honest.append((max(part.seen_last_ns + 1, folds_end_ns), FAR))
         elif part.seen_first_ns < part.test_last_ns and part.seen_last_ns >= part.test_first_ns:
             may = f"{part.name} may trade from {format_instant(part.test_first_ns)} to {format_instant(part.test_last_ns)}"
             learnt = f"has learnt from {format_instant(part.seen_first_ns)} to {format_instant(part.seen_last_ns)}"

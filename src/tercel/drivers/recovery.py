@@ -8,6 +8,7 @@ warmed up from what the log still has, and entries wait for the program's declar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import ConfigError, JournalError
-from tercel.base.records import DAY_ROLL, OUT_CANCEL, OUT_FILL, OUTPUT, TICK, TIMER, Records
+from tercel.base.records import DAY_ROLL, MODEL, OUT_CANCEL, OUT_FILL, OUTPUT, TICK, TIMER, Records
 from tercel.core.engine import Engine
 from tercel.core.layout import H_CURRENCY, H_FILL_NUMBER, H_IDENTITY, H_LEDGER, H_ORDER_NUMBER, H_QUOTES, H_RISK, ID_INPUT
-from tercel.core.sequencer import S_MARKET, S_NUMBER, S_STAMP, Sequencer
+from tercel.core.sequencer import S_MARKET, S_NUMBER, S_STAMP, Sequencer, command
 from tercel.drivers.result import book_of, mark_value
 from tercel.execution.lifecycle import CANCELED, OPEN
 from tercel.journal import entries, snapshots
@@ -103,9 +104,13 @@ def save_snapshot(folder: Path, state: State, layout_hash: str) -> None:
 class Recovery:
     """One attempt to bring `engine` and `sequencer` (both at their start) to where the account's folder says they were."""
 
-    def __init__(self, folder: Path, engine: Engine, sequencer: Sequencer, log: InputLog, journal: Journal, layout_hash: str) -> None:
+    def __init__(
+        self, folder: Path, engine: Engine, sequencer: Sequencer, log: InputLog, journal: Journal, layout_hash: str,
+        seating: Sequence[Records] = (),
+    ) -> None:  # fmt: skip
         self._folder, self._engine, self._sequencer = folder, engine, sequencer
         self._log, self._journal, self._layout_hash = log, journal, layout_hash
+        self._seating = seating  # commands that seat models, in order of their time
         self.feed = ""  # when set, an account that was fed with another one is refused
         self.made: list[Records] = []  # outputs of the replay; the engine's sink appends here
 
@@ -195,6 +200,11 @@ class Recovery:
         state[S_NUMBER] = last
         state[S_MARKET] += past.market_before(self._log.first)
         state[S_STAMP] = max(int(state[S_STAMP]), int(past.outputs["time"].max(initial=0)))  # core time never goes back
+        # Whoever was seated in the log is not of these settings; a crash behind the snapshot must find the right ones.
+        engine.warm(command(MODEL, 0, 0))
+        for order in self._seating:
+            if int(order["ts_recv"][0]) <= int(state[S_STAMP]):
+                engine.warm(order)
         for slot in range(len(engine.config.instruments)):
             account[engine.config.layout.section(H_RISK, RISK_WORDS, slot) + R_REWARM_ROWS] = engine.config.program.memory_rows
         # The snapshot first: between the two, a crash finds the rewarmed state or begins this again.

@@ -24,7 +24,7 @@ class Change(NamedTuple):
 
 
 def honest(model: Model) -> list[Change]:
-    """Folds over the stretches they never saw, then the final part from where its last label was known; nothing before."""
+    """Folds over the stretches they never saw, then the final part from where its last label was known and no fold speaks any more."""
     return [change for name, parts in _by_instrument(model).items() for change in _of_one(name, parts)]
 
 
@@ -43,7 +43,8 @@ def _by_instrument(model: Model) -> dict[str, list[Part]]:
 def _of_one(name: str, parts: Sequence[Part]) -> list[Change]:
     ends = [part for part in parts if part.name == FINAL]
     folds = sorted((part for part in parts if part.name != FINAL), key=lambda part: part.test_first_ns)
-    starts = {part.test_first_ns: part for part in folds} | {part.seen_last_ns: part for part in ends}
+    last = max((part.test_last_ns for part in folds), default=0)  # a moment after the last decision, which may be after the last label
+    starts = {part.test_first_ns: part for part in folds} | {max(part.seen_last_ns, last): part for part in ends}
     silent = {part.test_last_ns for part in folds} - set(starts)
     return [Change(at, name, starts.get(at)) for at in sorted({*starts, *silent})]
 

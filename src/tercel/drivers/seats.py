@@ -8,16 +8,18 @@ from typing import Final
 from tercel.base import paths
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.records import MODEL, Records
+from tercel.base.time import format_instant
 from tercel.core.engine import Engine
 from tercel.core.sequencer import command
 from tercel.decision.rules import ModelRule
-from tercel.drivers import schedule
+from tercel.drivers import bound_file, schedule
 from tercel.models.manifest import FINAL
 from tercel.models.model import Model
-from tercel.models.placement import Bound, bind, meaning_of
+from tercel.models.placement import bind, meaning_of
+from tercel.models.scoring import MODELS_MAX
 from tercel.observe.control import Ack, ControlClient
 
-KEPT: Final = 64  # bound models of an account that a start puts in place, the newest
+KEPT: Final = 192  # bound models of an account that a start puts in place, the newest; older ones are removed
 
 
 def store(model: Model, account: str) -> list[tuple[str, int]]:
@@ -30,7 +32,7 @@ def store(model: Model, account: str) -> list[tuple[str, int]]:
     stored = []
     for part in sorted((part for part in model.manifest.parts if part.name == FINAL), key=lambda part: part.instrument):
         bound = bind(model, part, program)
-        bound.save(_file(account, bound.number))
+        bound_file.save(bound, _file(account, bound.number))
         stored.append((part.instrument, bound.number))
     return stored
 
@@ -54,19 +56,26 @@ def _file(account: str, number: int) -> Path:
 
 
 class Seats:
-    """The models of one trader."""
+    """The models of one trader: those of its plan, and those that it, or an earlier trader of the account, was told to take."""
 
     def __init__(self, decide: object, account: str, engine: Engine) -> None:
         self._rule = decide if isinstance(decide, ModelRule) else None
         self._account, self._engine = account, engine
+        self.skipped: list[str] = []  # stored models that cannot be used, and why
         if self._rule is None:
             return
-        self._meaning = meaning_of(engine.config.program.hash, self._rule.model.manifest.barriers)
+        self._meaning = meaning_of(self._rule.model.manifest)
         self.first()
-        # What earlier traders of the account were told to take as well: a log that is replayed may name it.
+        self._own = frozenset(engine.models.numbers)
         stored = sorted(paths.bound_dir(account).glob("*.bound"), key=lambda path: path.stat().st_mtime)
-        for path in stored[-KEPT:]:
-            bound = Bound.load(path)
+        for path in stored[:-KEPT]:
+            path.unlink(missing_ok=True)
+        for path in stored[-KEPT:]:  # a log that is replayed may name them
+            try:
+                bound = bound_file.load(path)
+            except DataError as error:
+                self.skipped.append(str(error))
+                continue
             if bound.meaning == self._meaning:
                 engine.models.put(bound)
 
@@ -79,13 +88,30 @@ class Seats:
     def take(self, wanted: str) -> Records:
         """The command that seats what a request names: "NUMBER" or "NUMBER INSTRUMENT", bound and stored by whoever asks.
 
-        Raises `ConfigError` when it does not fit this core, `DataError` when it is not stored or damaged.
+        Raises `ConfigError` when it does not fit this core or has seen what is still to be traded, `DataError` when it is not stored or
+        damaged.
         """
         text, _, instrument = wanted.partition(" ")
         identifiers = {one.name: one.id for one in self._engine.config.instruments} | {"": 0}
         if not text.isdecimal() or instrument not in identifiers:
             raise DataError(f"model: expected a number and one of {', '.join(filter(None, identifiers))}, found {wanted!r}")
-        bound = Bound.load(_file(self._account, int(text)))
+        bound = bound_file.load(_file(self._account, int(text)))
         if self._rule is None or bound.meaning != self._meaning:
-            raise ConfigError(f"model {text}: it has other features or barriers than what this trader runs; restart it with that model")
+            raise ConfigError(
+                f"model {text}: it has other features, barriers or edge to enter than what this trader runs; restart it with that model"
+            )
+        if bound.seen_last_ns > self._engine.stamp:
+            seen, now = format_instant(bound.seen_last_ns, 0), format_instant(self._engine.stamp, 0)
+            raise ConfigError(
+                f"model {text}: it has learnt from what was known until {seen}, this trader is at {now}; wait, or train on less"
+            )
+        self._make_room()
         return command(MODEL, 0, self._engine.models.put(bound), identifiers[instrument])
+
+    def _make_room(self) -> None:
+        """Take out a model that scores nothing, when the table is full."""
+        models = self._engine.models
+        if len(models.numbers) == MODELS_MAX:
+            idle = [number for number in models.numbers if number not in self._own and number not in self._engine.seated]
+            if idle:
+                models.remove(idle[0])

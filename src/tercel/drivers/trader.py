@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from tercel import __version__
 from tercel.base import codes, paths
-from tercel.base.errors import TercelError
+from tercel.base.errors import ConfigError, TercelError
 from tercel.base.kernel import CACHE, COMPILED
 from tercel.base.records import (
     DEGRADE,
@@ -120,10 +120,14 @@ class Trader:
         self.journal.open()
         # The state at its start holds what the instruments and their definitions made of the settings: with others it is another one.
         self.layout_hash = f"{self.engine.layout_hash}-{self.engine.state_hash()[:16]}-{hash_of(self.plan)}-{CACHE.name}"
-        if self.plan.complete_features.anchor and self._past is not None:
+        if self.plan.complete_features.anchor:
+            if self._past is None:
+                raise ConfigError(
+                    f"bars.anchor: expected a feed with history of the catalog before it, found {self.feed.name}; leave the anchor out"
+                )
             # The state before the first input, from which a log without a snapshot is replayed, too.
             Warming(self._past, self.core.program.anchor, self.plan.feed_latency_ns, self.sequencer, self.engine).run(progress)
-        recovery = Recovery(self.folder, self.engine, self.sequencer, self.log, self.journal, self.layout_hash)
+        recovery = Recovery(self.folder, self.engine, self.sequencer, self.log, self.journal, self.layout_hash, self._seats.first())
         recovery.feed = self.options.feed
         self._outputs = recovery.made
         self.recovered = recovery.run(replay_all=self._has_python_strategy)
@@ -154,6 +158,8 @@ class Trader:
         )  # fmt: skip
         for payload in (session, entries.Config(text_of(self.plan))):
             self._note(payload)
+        for reason in self._seats.skipped:
+            self._note(entries.Note("model", f"skipped: {reason}"))
         if recovered.how != "new":
             self._note(entries.Note(recovered.how, f"{recovered.replayed} inputs replayed. {recovered.why}".strip()))
         self.journal.commit()
@@ -177,10 +183,18 @@ class Trader:
         if self.recovered is not None and self.recovered.how == "rewarmed":
             self._apply(command(REWARM, 0, self.core.program.memory_rows))
         self._orders = schedule.Merger(self._seats.first())
-        due = self._orders.due(self.sequencer.stamp)
-        if self.recovered is not None and self.recovered.how != "recovered":  # else they are in the log
-            for order in due:
+        assert self.recovered is not None
+        recovered = self.recovered.how == "recovered"
+        # A log holds those before its last stamp; one of that very instant may have been lost with its end, and is seated again.
+        for order in self._orders.due(self.sequencer.stamp - 1 if recovered else self.sequencer.stamp):
+            if self.recovered.how == "new":
                 self._apply(order)
+        lost = self.engine.seated - set(self.engine.models.numbers)
+        if lost:
+            raise ConfigError(
+                f"account {self.options.account}: it was trading with models that are not stored any more ({', '.join(map(str, lost))}); "
+                "`tercel models use` them again, or use another --account"
+            )
         if self.engine.late:
             self._say_late(0)  # an earlier trader found them late; this one has yet to see
         if self.control.killed and not self.halted:
@@ -235,8 +249,11 @@ class Trader:
             return False
         polled = clock_ns()
         self._histograms[FEED].record(polled - turn_started)
-        for part in self._orders.cut(records) if self._orders.waiting else (records,):
-            self._apply(part, polled)
+        if self._orders.waiting:
+            for part in self._orders.cut(records):
+                self._apply(part, clock_ns())
+        else:
+            self._apply(records, polled)
         assert self._publisher is not None
         self._publisher.seen(records, wall_ns())
         return True
@@ -247,6 +264,8 @@ class Trader:
         if not due:
             return
         now = self.feed.source_now_ns(wall)
+        for order in self._orders.due(now) if self._orders.waiting else ():
+            self._apply(order)
         if now >= due:
             for part in self.sequencer.push(NOTHING, now):
                 self._core(part, clock_ns())

@@ -31,6 +31,7 @@ from tercel.features.spec import Feature, FeatureSet
 from tercel.models.barriers import TripleBarrier, on_clock, triple_barrier
 from tercel.models.manifest import Manifest
 from tercel.models.model import Model, digest
+from tercel.models.registry import Registry, check_name
 from tercel.models.training.dataset import Dataset, Predictions
 from tercel.models.training.evaluation import Evaluation, evaluate, select, sharpe_of
 from tercel.models.training.fit import Boosting, gains, lightgbm
@@ -121,6 +122,7 @@ def train(
     is told about it. Raises `ConfigError` for settings that do not fit the history and where LightGBM does not load.
     """
     started = clock_ns()
+    check_name(name)
     lightgbm()
     if search:
         optuna()
@@ -135,8 +137,6 @@ def train(
     )  # fmt: skip
     trained = Trainer(history, plan, on_clock(labels, features.clock), settings, threads, progress).run()
     if register:
-        from tercel.models.registry import Registry
-
         trained = replace(trained, model=Registry().save(trained.model))
     return replace(trained, seconds=(clock_ns() - started) / 1e9)
 

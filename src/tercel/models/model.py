@@ -83,6 +83,10 @@ def with_own(shared: Model, own: Mapping[str, Model]) -> Model:
                 raise ConfigError(f"model {model.name} for {instrument}: expected the shared model's {what} {expected!r}, found {found!r}")
         prefix = re.sub(r"[^A-Za-z0-9_.-]", ".", instrument)
         files = {file: f"{prefix}.{file}" for file in model.contents}
+        if not contents.keys().isdisjoint(files.values()):
+            raise ConfigError(
+                f"model {model.name} for {instrument}: another instrument's files have the names {prefix}.…; rename one of them"
+            )
         contents.update({files[file]: content for file, content in model.contents.items()})
         parts += [
             msgspec.structs.replace(part, instrument=instrument, long=files[part.long], short=files.get(part.short, ""))

@@ -1,27 +1,22 @@
 """Models in place: bound to one program, in a table that the market phase looks into by number.
 
 To bind a model reads and packs its trees, which takes long. A running trader therefore takes a model that somebody else has bound and
-stored (`Bound.save`): it maps the file and has a place for it between two inputs.
+stored (`tercel.drivers.bound_file`), and has a place for it between two inputs.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from itertools import pairwise
-from pathlib import Path
 from typing import Final, NamedTuple
 
-import crc32c
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tercel.base.errors import ConfigError, DataError
-from tercel.base.kernel import address_of
+from tercel.base.errors import ConfigError
+from tercel.base.kernel import CACHE, address_of
 from tercel.features.program import Program
-from tercel.models.barriers import TripleBarrier
-from tercel.models.manifest import Part, model_number
+from tercel.models.manifest import Manifest, Part, model_number
 from tercel.models.model import Model
 from tercel.models.packing import remap
 from tercel.models.scoring import (
@@ -37,50 +32,22 @@ from tercel.models.scoring import (
 
 Words = npt.NDArray[np.int64]
 KEYS_MAX: Final = 1 << 16  # different tests of columns in the largest forest that can be placed
-MAGIC: Final = int.from_bytes(b"TERCMB01", "little")
-MAGIC_AT, CRC_AT, MEANING_AT, LENGTHS_AT, TABLE_AT, DATA_AT = 0, 1, 2, 3, 8, 8 + TABLE_WORDS
 
 
 class Bound(NamedTuple):
     """A part of a model, bound to the registers of a program: its words of the table and the memory these will point to."""
 
     number: int
-    meaning: int  # of the program and the barriers: a core that runs others cannot take it
+    meaning: int  # of kernels, program, barriers and edge: a core that runs others cannot take it
+    seen_last_ns: int  # what it learnt from was known by then: before, it may not speak
     words: Words
     memory: tuple[Words, ...]  # rules and nodes of the long forest, then of the short one when there is one
 
-    def save(self, path: Path) -> None:
-        """Store it, to be loaded by another process: whole or not at all."""
-        lengths = [*(len(array) for array in self.memory), 0, 0][:4]
-        head = np.array([MAGIC, 0, self.meaning, *lengths, 0, *self.words], np.int64)
-        content = np.concatenate([head, *self.memory])
-        content[CRC_AT] = crc32c.crc32c(content[CRC_AT + 1 :].tobytes())
-        temporary = path.with_suffix(".new")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content.tobytes())
-        os.replace(temporary, path)
 
-    @classmethod
-    def load(cls, path: Path) -> Bound:
-        """The bound model in a file. Raises `DataError` when there is none, or it is damaged."""
-        try:
-            content = np.fromfile(path, np.int64)
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-        if len(content) < DATA_AT or content[MAGIC_AT] != MAGIC:
-            raise DataError(f"{path}: expected a bound model, found {len(content)} words of something else; bind it again")
-        if content[CRC_AT] != crc32c.crc32c(content[CRC_AT + 1 :].tobytes()):
-            raise DataError(f"{path}: expected checksum {content[CRC_AT]}, the content has another; bind it again")
-        lengths = [int(length) for length in content[LENGTHS_AT : LENGTHS_AT + 4] if length]
-        ends = np.cumsum([DATA_AT, *lengths])
-        memory = tuple(content[first:last] for first, last in pairwise(ends.tolist()))
-        words = content[TABLE_AT:DATA_AT]
-        return cls(int(words[T_NUMBER]), int(content[MEANING_AT]), words, memory)
-
-
-def meaning_of(program: str, barriers: TripleBarrier) -> int:
-    """62 bits over a program's hash and the barriers: what a core and a model must have in common."""
-    return int.from_bytes(hashlib.sha256(msgspec.json.encode([program, barriers])).digest()[:8], "little") >> 2
+def meaning_of(manifest: Manifest) -> int:
+    """62 bits over what a core and a model must have in common: the kernels that read its packed form, program, barriers, edge to enter."""
+    meaning = [CACHE.name, manifest.program, manifest.barriers, manifest.enter]
+    return int.from_bytes(hashlib.sha256(msgspec.json.encode(meaning)).digest()[:8], "little") >> 2
 
 
 def bind(model: Model, part: Part, program: Program) -> Bound:
@@ -103,7 +70,7 @@ def bind(model: Model, part: Part, program: Program) -> Bound:
     for at, one in zip((T_SLOPE, T_SLOPE + 4), (part.long_calibration, part.short_calibration), strict=True):
         reals[at : at + 4] = one.slope, one.offset, one.win, one.loss
     words[T_NUMBER] = model_number(manifest, part)
-    return Bound(int(words[T_NUMBER]), meaning_of(manifest.program, manifest.barriers), words, tuple(memory))
+    return Bound(int(words[T_NUMBER]), meaning_of(manifest), part.seen_last_ns, words, tuple(memory))
 
 
 class Placement:

@@ -50,6 +50,12 @@ LOCK_WAIT_S: Final = 10.0
 LOCK_POLL_S: Final = 0.01
 
 
+def check_name(name: str) -> None:
+    """Raise `ConfigError` when a model cannot be called so: the name is a folder's, too."""
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"model {name!r}: a name is letters, digits, '_', '-' and '.', at most 64, not beginning with a sign")
+
+
 class StageChange(msgspec.Struct, frozen=True):
     """One line of a name's history: at `at_ns` (wall clock) the version got this stage; `before` is the one it had, "" when it was new."""
 
@@ -175,11 +181,12 @@ class Registry:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             for left in folder.glob(f"{HIDDEN}*"):  # of a save that was killed: nobody else holds the lock
-                shutil.rmtree(left)
+                left.unlink() if left.is_file() else shutil.rmtree(left)
             newest = max(self.versions(model.manifest.name), default=0)
             hashes = {file: digest(content) for file, content in model.contents.items()}
             same = Model(msgspec.structs.replace(model.manifest, version=newest, files=hashes), model.contents)
-            if newest and (folder / str(newest) / MANIFEST).read_bytes() == manifests.encode(same.manifest):
+            known = folder / str(newest) / MANIFEST
+            if known.is_file() and known.read_bytes() == manifests.encode(same.manifest):
                 return same
             version = newest + 1
             kept = Model(msgspec.structs.replace(model.manifest, version=version, files=hashes), model.contents)
@@ -251,10 +258,7 @@ class Registry:
 
     def _fits(self, model: Model) -> None:
         manifest = model.manifest
-        if not NAME.fullmatch(manifest.name):
-            raise ConfigError(
-                f"model {manifest.name!r}: a name is letters, digits, '_', '-' and '.', at most 64, not beginning with a sign"
-            )
+        check_name(manifest.name)
         strange = [file for file in model.contents if not FILE.fullmatch(file) or file in (MANIFEST, SEAL)]
         if strange:
             raise ConfigError(f"model {manifest.name}: {strange[0]!r} is no name for a file of a model: letters, digits, '_', '-' and '.'")

@@ -73,8 +73,11 @@ def rate_take(A: I, k: i64, stamp: i64) -> None:
 
 @kernel
 def size_code(A: I, r: i64, reducing: i64, position_after: i64, size: i64, step: i64, size_min: i64) -> i64:
-    """Size on the grid, not above the order limit, and the position it leads to not above the position limit."""
-    if size < size_min or size % step != 0:
+    """Size on the grid, not above the order limit, and the position it leads to not above the position limit.
+
+    What closes a position may be smaller than the smallest order: a rest must not stay for ever.
+    """
+    if size % step != 0 or (size < size_min and (reducing == 0 or position_after != 0)):
         return OFF_GRID
     if size > A[r + R_ORDER_MAX]:
         return ORDER_SIZE

@@ -72,7 +72,7 @@ def volume_ratio(S: F, s: i64, P: F, p: i64, X: F, R: I, r: i64, n: i64) -> None
                 full = 1.0
                 running = block
                 block = 0.0
-            if full == 1.0 and zeros < P[p] and running > 0.0:
+            if full == 1.0 and zeros < P[p] and running / P[p] > 0.0:
                 out = x / (running / P[p])
         X[y + k] = out if out == out else NAN
     S[s] = float(j)
