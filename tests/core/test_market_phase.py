@@ -144,17 +144,22 @@ def test_features_are_those_of_the_bars() -> None:
 
 
 def test_a_row_has_the_scores_of_the_model_in_place_when_its_bar_closed() -> None:
-    """Side, raw score, probability and edge of the better side; NaN without a model; late features stand on the last good row."""
+    """Side, raw score, probability and edge of the better side; NaN without a model; late features stand on the last good row.
+
+    The scores of that row stand in for its own model only.
+    """
     run = run_of()
     records = control(ticks(11, 600), run.numbers, 11)
     rows = run.push(records)
     registers, scores = run.registers(rows), run.scores(rows)
-    good: dict[int, tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64]]] = {}
+    good: dict[int, tuple[int, npt.NDArray[np.float64], npt.NDArray[np.float64], int]] = {}
     counted = [0, 0, 0]
     for row, values, found in zip(rows, registers, scores, strict=True):
         slot = int(row[ROW_SLOT])
         if row[ROW_STALE]:
-            closed, last, expected = good.get(slot, (0, np.full(len(values), NAN), np.full(4, NAN)))
+            closed, last, expected, whose = good.get(slot, (0, np.full(len(values), NAN), np.full(4, NAN), 0))
+            if whose != row[ROW_MODEL]:
+                expected = np.full(4, NAN)
             assert row[ROW_GOOD] == closed
             assert np.array_equal(bits(values[BASE_COUNT:]), bits(last[BASE_COUNT:]))
             counted[0] += 1
@@ -169,7 +174,7 @@ def test_a_row_has_the_scores_of_the_model_in_place_when_its_bar_closed() -> Non
             counted[2] += 1
         assert np.allclose(found, expected, rtol=1e-15, equal_nan=True)
         if not row[ROW_STALE]:
-            good[slot] = (int(row[ROW_CLOSE]), values, found)
+            good[slot] = (int(row[ROW_CLOSE]), values, found, int(row[ROW_MODEL]))
             assert row[ROW_GOOD] == row[ROW_CLOSE]
     assert min(counted) > 30
 

@@ -201,7 +201,7 @@ def test_what_does_not_fit_is_refused_and_trading_goes_on(hours: History, models
     trader.close()
     assert [answer.state for answer in answers] == [REFUSED, REFUSED]
     notes = [one.text for one in journal_of("refusal") if isinstance(one, Note)]
-    assert "it has other features or barriers than what this trader runs" in notes[0]
+    assert "it has other features, barriers or edge to enter than what this trader runs" in notes[0]
     assert "12345.bound: cannot be read" in notes[1]
     assert comparable(outputs_of("refusal")) == comparable(tested.outputs)
 

@@ -1,6 +1,6 @@
 """A bound model in a file: what one process has read and packed, and a trader takes.
 
-words  magic | crc32c of what follows | meaning | lengths of the four memories | seen until | words of the table | memories
+words  magic | crc32c of what follows | meaning | lengths of the five memories | seen until | words of the table | memories
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from tercel.models.placement import Bound
 from tercel.models.scoring import T_NUMBER, TABLE_WORDS
 
 MAGIC: Final = int.from_bytes(b"TERCMB01", "little")
-MAGIC_AT, CRC_AT, MEANING_AT, LENGTHS_AT, SEEN_AT, TABLE_AT, DATA_AT = 0, 1, 2, 3, 7, 8, 8 + TABLE_WORDS
-MEMORIES: Final = 4
+MEMORIES: Final = 5
+MAGIC_AT, CRC_AT, MEANING_AT, LENGTHS_AT, SEEN_AT, TABLE_AT, DATA_AT = 0, 1, 2, 3, 8, 9, 9 + TABLE_WORDS
 
 
 def save(bound: Bound, path: Path) -> None:

@@ -97,10 +97,12 @@ class Collector:
         numbers, rows = np.concatenate(self._numbers, axis=1), np.concatenate(self._rows)
         self.fingerprint: dict[str, dict[str, Any]] = {}
         parts = []
+        self.required = required(self.inputs, rows[:, :-1], numbers[1])
+        needed = [self.inputs.index(name) for name in self.required]
         for slot, instrument in enumerate(self.core.instruments):
             quotes = self._quotes_of(slot)
             self.fingerprint[instrument.name] = fingerprint(quotes)
-            mine = np.flatnonzero(numbers[1] == slot)
+            mine = np.flatnonzero((numbers[1] == slot) & ~np.isnan(rows[:, needed]).any(axis=1))
             parts.append(self._decisions(slot, quotes, numbers[:, mine], rows[mine]))
             if self._progress:
                 self._progress("labels", slot + 1, len(self.core.instruments))
@@ -163,6 +165,19 @@ class Collector:
         with np.errstate(invalid="ignore"):
             good = (np.abs(found.bid) < PRICE_MAX) & (np.abs(found.ask) < PRICE_MAX) & (found.bid <= found.ask)
         return found._replace(bid=np.where(good, found.bid, np.nan), ask=np.where(good, found.ask, np.nan))
+
+
+def required(names: tuple[str, ...], rows: Floats, slots: Integers) -> tuple[str, ...]:
+    """The features that every instrument has in every row from its first known one on: only while they warm up are they missing.
+
+    What a source does not say (sizes, volume) may be missing at any time; the forests learn from rows without it, the core scores them.
+    """
+    kept = []
+    for column, name in enumerate(names):
+        known = ~np.isnan(rows[:, column])
+        if all(mine.any() and mine[mine.argmax() :].all() for mine in (known[slots == slot] for slot in np.unique(slots))):
+            kept.append(name)
+    return tuple(kept)
 
 
 def fingerprint(quotes: Quotes) -> dict[str, Any]:

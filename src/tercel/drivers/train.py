@@ -239,6 +239,7 @@ class Trainer:
             features=tuple(features.features),
             anchor=features.anchor,
             inputs=data.names,
+            required=self.collector.required,
             barriers=self._barriers,
             enter=settings.enter,
             parts=parts,

@@ -57,6 +57,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[Feature, ...]
     anchor: str = ""  # the instant at which the features' state begins; "" the first input of a run
     inputs: tuple[str, ...]  # columns the forests read, in their order
+    required: tuple[str, ...] = ()  # those of them that are known in every row but the first: without them there is no score
     barriers: TripleBarrier
     enter: float  # edge, in widths, from which a side is taken
     parts: tuple[Part, ...]
@@ -90,5 +91,5 @@ def decode(content: bytes) -> Manifest:
 def model_number(manifest: Manifest, part: Part) -> int:
     """What the core calls a part: 62 bits of SHA-256 over what decides its scores; never 0."""
     files = [manifest.files.get(part.long, part.long), manifest.files.get(part.short, part.short)]
-    meaning = [manifest.program, list(manifest.inputs), files, part.long_calibration, part.short_calibration]
+    meaning = [manifest.program, list(manifest.inputs), list(manifest.required), files, part.long_calibration, part.short_calibration]
     return int.from_bytes(hashlib.sha256(msgspec.json.encode(meaning)).digest()[:8], "little") >> 2 | 1

@@ -23,6 +23,7 @@ from tercel.models.scoring import (
     MODELS_MAX,
     T_LONG,
     T_LONG_NODES,
+    T_NEED,
     T_NUMBER,
     T_SHORT,
     T_SHORT_NODES,
@@ -41,7 +42,7 @@ class Bound(NamedTuple):
     meaning: int  # of kernels, program, barriers and edge: a core that runs others cannot take it
     seen_last_ns: int  # what it learnt from was known by then: before, it may not speak
     words: Words
-    memory: tuple[Words, ...]  # rules and nodes of the long forest, then of the short one when there is one
+    memory: tuple[Words, ...]  # required registers; rules and nodes of the long forest, then of the short one when there is one
 
 
 def meaning_of(manifest: Manifest) -> int:
@@ -59,7 +60,8 @@ def bind(model: Model, part: Part, program: Program) -> Bound:
     if manifest.program != program.hash:
         expected, found = program.hash[:16], manifest.program[:16]
         raise ConfigError(f"model {model.name}: expected one of the feature program {expected}, it was trained on {found}; train again")
-    words, memory = np.zeros(TABLE_WORDS, np.int64), []
+    words = np.zeros(TABLE_WORDS, np.int64)
+    memory = [np.array([len(manifest.required), *map(program.register, manifest.required)], np.int64)]
     for file in filter(None, (part.long, part.short)):
         packed = model.forest(file).packed
         if packed.virtual >= KEYS_MAX:
@@ -104,7 +106,7 @@ class Placement:
         taken = {self._place_of(known) for known in self._memory}
         at = TABLE_WORDS * next(place for place in range(MODELS_MAX) if place not in taken)
         words = bound.words.copy()
-        for place, array in zip((T_LONG, T_LONG_NODES, T_SHORT, T_SHORT_NODES), bound.memory, strict=False):
+        for place, array in zip((T_NEED, T_LONG, T_LONG_NODES, T_SHORT, T_SHORT_NODES), bound.memory, strict=False):
             words[place] = address_of(array)
         self._memory[bound.number] = bound.memory
         self.table[at + 1 : at + TABLE_WORDS] = words[1:]

@@ -17,6 +17,7 @@ T_NUMBER, T_LONG, T_LONG_NODES, T_SHORT, T_SHORT_NODES = 0, 1, 2, 3, 4
 T_FOREST_WORDS = 2
 T_SLOPE, T_OFFSET, T_WIN, T_LOSS = 5, 6, 7, 8  # of a buy; those of a sale follow
 T_SIDE_WORDS = 4
+T_NEED = 13  # address of the registers without which there is no score: how many, then each
 TABLE_WORDS = 16
 # What a row holds behind its registers.
 SCORE_SIDE, SCORE_RAW, SCORE_PROBABILITY, SCORE_EDGE = 0, 1, 2, 3
@@ -48,6 +49,13 @@ def find_model(T: I, number: i64) -> i64:
 @kernel
 def score_sides(T: I, TF: F, m: i64, K: I, X: F, at: i64, stride: i64, O: F, o: i64) -> None:
     """The side with the larger edge, its raw score, probability and edge into O[o …]; register r of the row is X[at + r * stride]."""
+    need = pointer_i(T[m + T_NEED])
+    for k in range(need[0]):
+        value = X[at + need[1 + k] * stride]
+        if value != value:  # still warming up: the forests never saw a row without it
+            for w in range(SCORES):
+                O[o + w] = NAN
+            return
     raw = 0.0
     best = NAN
     for side in range(2):  # one loop, so that the walk is compiled once
