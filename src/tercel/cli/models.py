@@ -10,6 +10,7 @@ from tercel.base.errors import ConfigError, DataError
 
 app = App(name="models", help="List, show, verify, stage and use trained models.")
 
+REFUSAL = "it has other features, barriers or edge to enter, or has learnt what is still to come: the account's journal says which"
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of tables.")]
 
 
@@ -85,7 +86,7 @@ def use(model: str, *, account: str | None = None, instrument: str = "", json: J
     from tercel.cli.show import say
     from tercel.drivers.seats import exchange
     from tercel.models.registry import Registry
-    from tercel.observe.control import TAKEN
+    from tercel.observe.control import REFUSED, TAKEN
 
     found, name = Registry().load(model), chosen(account, "models use")
     answers = exchange(found, name, instrument)
@@ -93,7 +94,8 @@ def use(model: str, *, account: str | None = None, instrument: str = "", json: J
         _print({"account": name, "model": found.name, "answers": answers}, json, say)
     else:
         for answer in answers:
-            say(f"account {name}: {found.name} {answer.state} at input {answer.input_number:,} (trader pid {answer.pid})")
+            why = f"; {REFUSAL}" if answer.state == REFUSED else ""
+            say(f"account {name}: {found.name} {answer.state} at input {answer.input_number:,} (trader pid {answer.pid}){why}")
     return 0 if answers and all(answer.state == TAKEN for answer in answers) else 1
 
 
