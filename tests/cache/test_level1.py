@@ -250,7 +250,7 @@ def test_an_early_hit_still_serves_plain_readers() -> None:
     clock = Hand()
     level = Level1(clock=clock)
     level.put("k", "v", 1_000, made_ns=10)
-    clock.now += 500
+    clock.now += 850
     assert level.get("k") == "v"
     assert level.plain("k") is MISSING
     assert level.look("k").made_ns == 10  # type: ignore[union-attr]

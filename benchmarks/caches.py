@@ -1,0 +1,82 @@
+"""Our side of the cache's figures: level 1 alone, the herd, and both levels before a real Redis."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import OURS, Answer, InProcess
+from benchmarks.peers.worker import timed
+from tercel.base.time import NS_PER_S
+from tercel.cache.level1 import Level1
+
+LIFE_NS = 3_600 * NS_PER_S
+TAG = "symbol:EURUSD"
+
+
+def hits_of(get: Any, keys: list[Any]) -> None:
+    """Look up every key."""
+    for key in keys:
+        get(key)
+
+
+def replay(level: Level1, keys: list[int]) -> float:
+    """Share of looks that hit when every miss is followed by a put."""
+    hits, get, put = 0, level.get, level.put
+    for key in keys:
+        if get(key) is not None:
+            hits += 1
+        else:
+            put(key, 1, LIFE_NS, weight=8)
+    return hits / len(keys)
+
+
+def full(names: list[str]) -> Level1:
+    """A level with every feature on: life, tag, weight, the cost that early refresh goes by."""
+    level = Level1(entries_max=len(names), life_ns_max=LIFE_NS)
+    for name in names:
+        level.put(name, name, LIFE_NS, tags=(TAG,), made_ns=1_000_000)
+    return level
+
+
+def bytes_per_entry(names: list[str]) -> float:
+    """Traced bytes of Python memory per entry, keys and values not counted."""
+    import gc
+    import tracemalloc
+
+    gc.collect()
+    tracemalloc.start()
+    level = full(names)
+    used = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    del level
+    return used / len(names)
+
+
+@contextlib.contextmanager
+def level1(path: Path) -> Iterator[InProcess]:
+    """The engine of hits, ratios and memory."""
+    content = json.loads(path.read_text())
+    names, asked = content["names"], content["asked"]
+    ratios = {
+        trace["name"]: {
+            OURS: replay(Level1(entries_max=trace["held_max"], bytes_max=1 << 40, life_ns_max=LIFE_NS), trace["keys"]),
+            "tercel lru": replay(
+                Level1(entries_max=trace["held_max"], bytes_max=1 << 40, life_ns_max=LIFE_NS, policy="lru"), trace["keys"]
+            ),
+        }
+        for trace in content["traces"]
+    }
+    memory = {OURS: bytes_per_entry(names)}
+    level = full(names)
+    level.invalidate_tag("another")  # every entry is checked once against its tags, then hits are plain again
+    hits_of(level.get, names)
+
+    def repeat() -> Answer:
+        return {OURS: timed(partial(hits_of, level.get, asked)).seconds / len(asked) * 1e9}
+
+    yield InProcess({"ratios": ratios, "memory": memory}, repeat)
