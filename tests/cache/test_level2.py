@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.redis_servers import Server, single
 from tercel.base.time import NS_PER_MS, steady_ns
 from tercel.cache.cache import Cache
 from tercel.cache.level2 import Level2
 from tercel.cache.reading import UNKNOWN
-from tests.cache.servers import Server
 
 RUN_S_MAX = 60.0
 
@@ -168,10 +168,8 @@ def _calls(server: Server) -> dict[str, int]:
     return {name.removeprefix("cmdstat_"): int(values["calls"]) for name, values in stats.items()}
 
 
-def test_a_dead_redis_costs_nothing_but_misses(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_dead_redis_costs_nothing_but_misses(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Without a server every value is computed, at once and without an error; level 1 is closed; the server's return opens it."""
-    from tests.cache.servers import single
-
     with single(tmp_path_factory.mktemp("dead")) as server:
 
         async def main() -> None:
@@ -194,10 +192,8 @@ def test_a_dead_redis_costs_nothing_but_misses(tmp_path_factory: pytest.TempPath
         run(main)
 
 
-def test_a_frozen_redis_is_left_alone_by_the_breaker(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_frozen_redis_is_left_alone_by_the_breaker(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A server that neither answers nor dies delays the first readers by at most the allowed wait; then nobody waits for it."""
-    from tests.cache.servers import single
-
     with single(tmp_path_factory.mktemp("frozen")) as server:
 
         async def main() -> None:
@@ -217,10 +213,8 @@ def test_a_frozen_redis_is_left_alone_by_the_breaker(tmp_path_factory: pytest.Te
         run(main)
 
 
-def test_a_full_redis_still_reads_and_forgets(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_full_redis_still_reads_and_forgets(redis_server: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """At its memory limit the server refuses new values; reads, invalidations and computations go on."""
-    from tests.cache.servers import single
-
     with single(tmp_path_factory.mktemp("full"), "--maxmemory", "6mb", "--maxmemory-policy", "noeviction") as server:
 
         async def main() -> None:

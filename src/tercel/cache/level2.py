@@ -292,8 +292,9 @@ class Level2:
         except Unavailable as error:
             if "OOM" not in str(error):
                 raise
-            await self._command(full, "UNLINK", full)  # a full server still forgets; then there may be room for the tombstone
-            await self._command(full, *command) if not full.startswith(self._tag) else None
+            # A full server still forgets, and others hear of it where there was something to forget; then there may be room again.
+            if not await self._command(full, "UNLINK", full) or not full.startswith(self._tag):
+                await self._command(full, *command)
 
     async def invalidate_matching(self, pattern: str, seconds: float = 10.0) -> int:
         """Announce a shell pattern, put tombstones over what SCAN finds. How many; raises `Unavailable` when not all nodes took part."""

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from tercel.base.time import NS_PER_MS, wall_ns
 from tercel.cache.address import Address
-from tercel.cache.node import Link, Node
+from tercel.cache.node import Link, Node, field
 from tercel.cache.reading import Unavailable
 from tercel.cache.wire import Refusal, Wire, connect
 
@@ -51,6 +51,7 @@ class Slots:
         self._doubt = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self._epoch = 0
 
     def start(self) -> None:
         """Begin to connect; nothing is waited for."""
@@ -121,17 +122,22 @@ class Slots:
             await asyncio.sleep(0.02)  # several doubts at once are one
 
     async def _ask_map(self) -> dict[Address, list[int]]:
-        """Slots by primary, from the first node that answers; empty when none does."""
+        """Slots by primary, from the first node that answers; empty when none does.
+
+        A node that was away and still lives in an older epoch of the cluster than one seen before is not believed.
+        """
         for address in [*(node.address for node in self.nodes.values() if node.up), *self._seeds, *self.nodes]:
             node = self.nodes.get(address)
             try:
                 if node is not None and node.up:
-                    reply = await node.ask("CLUSTER", "SLOTS")
+                    reply, info = await asyncio.gather(node.ask("CLUSTER", "SLOTS"), node.ask("CLUSTER", "INFO"))
                 else:
-                    reply = await self._ask_stranger(address)
+                    reply, info = await self._ask_stranger(address)
             except Unavailable:
                 continue
-            if isinstance(reply, list) and reply:
+            epoch = int(field(info, "cluster_current_epoch") or 0) if isinstance(info, bytes | str) else 0
+            if isinstance(reply, list) and reply and epoch >= self._epoch:
+                self._epoch = epoch
                 owners: dict[Address, list[int]] = {}
                 for first, last, (host, port, *_), *_ in reply:
                     owners.setdefault(self._remap((host.decode(), port)), []).extend(range(first, last + 1))
@@ -139,7 +145,7 @@ class Slots:
         return {}
 
     async def _ask_stranger(self, address: Address) -> Any:
-        """CLUSTER SLOTS over a connection of its own."""
+        """CLUSTER SLOTS and INFO over a connection of its own."""
         link, ended = self.link, asyncio.Event()
 
         def make() -> Wire:
@@ -152,7 +158,7 @@ class Slots:
         try:
             if link.password is not None:
                 await wire.ask("AUTH", link.username or "default", link.password)
-            return await wire.ask("CLUSTER", "SLOTS")
+            return await asyncio.gather(wire.ask("CLUSTER", "SLOTS"), wire.ask("CLUSTER", "INFO"))
         finally:
             wire.close()
 

@@ -1,4 +1,5 @@
-"""Real Redis servers on free loopback ports: one alone, and a cluster of three primaries with a replica each. They die with the tests."""
+"""Real Redis servers on free loopback ports: one alone, and a cluster of three primaries with a replica each. They die with whoever started
+them."""
 
 from __future__ import annotations
 
@@ -14,8 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import redis
+
+from benchmarks.harness import NotMeasurable
 
 START_S_MAX = 20.0
 BINARY = "redis-server"
@@ -23,10 +25,10 @@ Address = tuple[str, int]
 
 
 def needed() -> str:
-    """The server's binary; without it the test is skipped by that name."""
+    """The server's binary. Raises `NotMeasurable` without it."""
     found = shutil.which(BINARY)
     if found is None:
-        pytest.skip(f"needs {BINARY} (Debian: apt-get install redis-server)")
+        raise NotMeasurable(f"needs {BINARY} (Debian: apt-get install redis-server)")
     return found
 
 
@@ -64,6 +66,7 @@ class Server:
         self.client = redis.Redis(port=port, socket_timeout=5)
         folder.mkdir(parents=True, exist_ok=True)
         self.process: subprocess.Popen[bytes] | None = None
+        self.frozen = False
         self.start()
 
     def start(self) -> None:
@@ -84,18 +87,20 @@ class Server:
     def kill(self) -> None:
         """End it without warning."""
         assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
+        self.thaw()
         self.process.kill()
         self.process.wait()
 
     def freeze(self) -> None:
         """Let it neither answer nor die."""
         assert self.process is not None
+        self.frozen = True
         self.process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
         assert self.process is not None
+        self.frozen = False
         self.process.send_signal(signal.SIGCONT)
 
     def cluster(self, *words: Any) -> Any:
@@ -148,24 +153,21 @@ def cluster(folder: Path, node_timeout_ms: int = 1_000) -> Iterator[list[Server]
 def _settled(server: Server) -> bool:
     info: Any = server.client.info("replication")
     state: Any = server.cluster("INFO")
-    text = state.decode() if isinstance(state, bytes) else str(state)
-    return "cluster_state" in text and ("ok" in text) and (info["role"] == "master" or info.get("master_link_status") == "up")
+    return b"cluster_state:ok" in state and (info["role"] == "master" or info.get("master_link_status") == "up")
 
 
-def primary_of(servers: list[Server], key: str) -> Server:
-    """The server that now holds a key's slot."""
-    slot = servers[0].client.execute_command("CLUSTER", "KEYSLOT", key) if alive(servers[0]) else None
+def primary_of(servers: list[Server], slot: int) -> Server:
+    """The living server that the others say holds a slot. Raises `LookupError` when none does."""
     for server in servers:
-        if not alive(server):
-            continue
-        slot = server.cluster("KEYSLOT", key) if slot is None else slot
-        for first, last, (_, port, *_), *_ in _ranges(server):
-            if first <= slot <= last:
-                return next(each for each in servers if each.port == port)
-    raise LookupError(key)
+        if alive(server) and not server.frozen:
+            for first, last, (_, port, *_), *_ in ranges(server):
+                if first <= slot <= last:
+                    return next(each for each in servers if each.port == port)
+    raise LookupError(f"no primary for slot {slot}")
 
 
-def _ranges(server: Server) -> Any:
+def ranges(server: Server) -> Any:
+    """What CLUSTER SLOTS says, as it says it."""
     raw = redis.Connection(port=server.port, socket_timeout=5)
     raw.connect()
     raw.send_command("CLUSTER", "SLOTS")
