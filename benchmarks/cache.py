@@ -1,4 +1,4 @@
-"""ns of a hit with every feature on, hit ratios on seven traces, one computation for 1,000 misses, beside five cache libraries."""
+"""ns of a hit with every feature on, hit ratios on seven traces, 1,000 misses at once, gets from Redis, beside six libraries."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from random import Random
 from typing import Any
 
 from benchmarks import caches, traces
-from benchmarks.harness import OURS, Answer, Figure, Options, Side, figure, race
+from benchmarks.harness import OURS, Answer, Figure, NotMeasurable, Options, Side, figure, race
 from benchmarks.peers import Peer
+from benchmarks.peers import caches_load as load
+from benchmarks.redis_servers import single
 
 LOOKS, LOOKS_QUICK = 400_000, 60_000
 HELD = 10_000
@@ -21,11 +23,17 @@ HITS = 100_000
 REPEATS, REPEATS_QUICK = 9, 3
 TTL_PEER = "cachetools TTLCache"
 PEERS = "caches"
+RATE = 5_000
 
 LEAVES_OUT = [
     "the cost of making a value; misses and sets are in the hit ratios, not in the cost of a hit",
     "native memory of cachebox and theine, which Python's tracer does not see",
     "threads: one thread asks",
+]
+LEVEL2_LEAVES_OUT = [
+    "the network: Redis is on this machine, and shares its processors with the client",
+    "ours checks age, tags and version of what it reads; redis-py reads and decodes",
+    "other caches over Redis: cashews and aiocache use redis-py below, so its cost is theirs at least",
 ]
 
 
@@ -42,7 +50,48 @@ def measure(options: Options) -> list[Figure]:
     crowds: dict[str, Any] = {OURS: partial(caches.herd, tasks)}
     if options.peers:
         crowds[PEERS] = partial(Peer, PEERS, "herd", tasks)
-    return [herd_figure(race(crowds, 3)), *level1_figures(sides, looks)]
+    return [*level2_figures(options), herd_figure(race(crowds, 3)), *level1_figures(sides, looks)]
+
+
+def level2_figures(options: Options) -> list[Figure]:
+    """Before a real Redis: gets at a rate, a hundred in one turn, arrays. Without a server the figures say so."""
+    seconds, turns, operations = (1.0, 50, 200) if options.quick else (6.0, 300, 1_000)
+    job = {"rate": RATE, "seconds": seconds, "turns": turns, "operations": operations}
+    sides: dict[str, Side] = {}
+    try:
+        with tempfile.TemporaryDirectory(prefix="tercel-benchmarks-") as place, single(Path(place)) as server:
+            engines: dict[str, Any] = {OURS: partial(caches.level2, {**job, "url": server.url})}
+            if options.peers:
+                engines[PEERS] = partial(Peer, PEERS, "level2", {**job, "url": server.url})
+            sides = race(engines, 2 if options.quick else 5)
+    except NotMeasurable as reason:
+        sides = {OURS: Side(label=OURS, error=str(reason))}
+    table: list[Answer] = []
+    for side in sides.values():
+        for client in side.answers[0] if side.answers else ():
+            for what in side.answers[0][client]:
+                names = side.answers[0][client][what]
+                table.append(
+                    {
+                        "client": client,
+                        "what": what,
+                        **{name: side.median(lambda a, c=client, w=what, n=name: a[c][w][n]) for name in names},
+                    }
+                )
+    by = {(row["client"], row["what"]): row for row in table}
+
+    def one(name: str, what: str, key: str, source: str) -> Figure:
+        mine, peer = by.get((OURS, what)), by.get(("redis-py", what))
+        return figure(
+            name, mine and mine[key], peer and peer[key], unit="µs", peer="redis-py", better="lower", sides=sides, table=table,
+            source=source, rows=int(mine["count"]) if mine else 0, leaves_out=LEVEL2_LEAVES_OUT,
+        )  # fmt: skip
+
+    return [
+        one("cache.arrays", "array get", "p99_us", f"gets of {load.SHAPE} float32 arrays from Redis, one by one"),
+        one("cache.turn", "turn", "p50_us", f"{load.TURN} gets in one turn of the loop"),
+        one("cache.redis", "paced", "p99_us", f"{RATE:,} gets a second of a small mapping from Redis"),
+    ]
 
 
 @contextlib.contextmanager
@@ -81,8 +130,8 @@ def level1_figures(sides: Mapping[str, Side], looks: int) -> list[Figure]:
     stable = digest(f"{trace} {found[OURS]:.6f}" for trace, found in sorted(ratios.items()))
     return [
         figure(
-            "cache.hit_ratio", max(behind.values()), 0.0 if len(labels) > 1 else None, unit="points behind the best policy", peer="the
-            best", source="seven traces, worst of them", table=ratio_table, result_hash=stable, **shared,
+            "cache.hit_ratio", max(behind.values()), 0.0 if len(labels) > 1 else None, unit="points behind the best", peer="best policy",
+            source="seven traces, worst of them", table=ratio_table, result_hash=stable, **shared,
         ),
         figure(
             "cache.memory", memory[OURS], next(iter(peer_memory.values()), None), unit="bytes/entry", peer=TTL_PEER,

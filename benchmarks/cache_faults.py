@@ -153,14 +153,16 @@ async def fail_over(made: World) -> None:
     victim = await asyncio.to_thread(primary_of, made.servers, made.draw.randrange(16_384))
     await asyncio.to_thread(victim.kill)
     await asyncio.sleep(3.0)
-    await asyncio.to_thread(victim.start)
+    victim.spawn()
+    await asyncio.to_thread(victim.wait)
 
 
 async def restart(made: World) -> None:
     """A primary is killed and is back before anybody took over, empty."""
     victim = await asyncio.to_thread(primary_of, made.servers, made.draw.randrange(16_384))
     await asyncio.to_thread(victim.kill)
-    await asyncio.to_thread(victim.start)
+    victim.spawn()
+    await asyncio.to_thread(victim.wait)
 
 
 async def slow_node(made: World) -> None:

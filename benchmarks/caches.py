@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Iterator
@@ -10,9 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import OURS, Answer, InProcess
+from benchmarks.peers import caches_load as load
 from benchmarks.peers.worker import timed
 from tercel.base.time import NS_PER_S
+from tercel.cache.cache import Cache
+from tercel.cache.codec import Codec
 from tercel.cache.level1 import Level1
+from tercel.cache.level2 import Level2
+from tercel.cache.reading import HIT
 
 LIFE_NS = 3_600 * NS_PER_S
 TAG = "symbol:EURUSD"
@@ -80,3 +86,54 @@ def level1(path: Path) -> Iterator[InProcess]:
         return {OURS: timed(partial(hits_of, level.get, asked)).seconds / len(asked) * 1e9}
 
     yield InProcess({"ratios": ratios, "memory": memory}, repeat)
+
+
+@contextlib.contextmanager
+def herd(options: Answer) -> Iterator[InProcess]:
+    """The engine of many tasks that miss one key at once."""
+
+    async def run() -> int:
+        cache, computed = Cache("herd"), 0
+
+        async def slow() -> int:
+            nonlocal computed
+            computed += 1
+            await asyncio.sleep(options["seconds"])
+            return 1
+
+        await asyncio.gather(*(cache.get_or_compute("k", slow) for _ in range(options["tasks"])))
+        return computed
+
+    def repeat() -> Answer:
+        one = timed(lambda: asyncio.run(run()))
+        return {OURS: {"ms": one.seconds * 1e3, "computed": one.result}}
+
+    yield InProcess({}, repeat)
+
+
+@contextlib.contextmanager
+def level2(options: Answer) -> Iterator[InProcess]:
+    """The engine before a real Redis: paced gets, a hundred gets in one turn, arrays."""
+
+    async def run() -> Answer:
+        async with Level2(options["url"], prefix="ours:", codec=Codec(compression="none")) as second:
+            assert await second.wait_up(5), "Redis did not answer"
+            small, array = load.values()
+            for number in range(load.KEYS):
+                await second.write(f"k{number}", small, 3_600_000)
+
+            async def get(number: int) -> Any:
+                reading = await second.read(f"k{number % load.KEYS}")
+                assert reading.state == HIT
+                return reading.value
+
+            async def put_array(number: int) -> Any:
+                assert await second.write(f"a{number}", array, 3_600_000)
+
+            async def get_array(number: int) -> Any:
+                reading = await second.read(f"a{number}")
+                assert reading.value.shape == array.shape
+
+            return await load.all_of(options, get, put_array, get_array)
+
+    yield InProcess({}, lambda: {OURS: asyncio.run(run())})

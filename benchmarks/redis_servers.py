@@ -71,10 +71,18 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
+        self.spawn()
+        self.wait()
+
+    def spawn(self) -> None:
+        """Start it. To be called in the main thread: the server dies with the thread that started it."""
         self.process = subprocess.Popen(
             [needed(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder), *self._options],
             stdout=subprocess.DEVNULL, preexec_fn=_die_with_parent,  # noqa: PLW1509 (the child only sets a flag)
         )  # fmt: skip
+
+    def wait(self) -> None:
+        """Until it answers."""
         until = time.monotonic() + START_S_MAX
         while True:
             with contextlib.suppress(redis.ConnectionError, redis.BusyLoadingError):

@@ -1,4 +1,4 @@
-"""Other caches in their own environment: `python -m benchmarks.peers.caches level1|herd|redis OPTIONS` (see `worker`)."""
+"""Other caches in their own environment: `python -m benchmarks.peers.caches level1|herd|level2 OPTIONS` (see `worker`)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ import aiocache
 import cachebox
 import cachetools
 import cashews
+import numpy as np
+import redis.asyncio
 import theine
 
+from benchmarks.peers import caches_load as load
 from benchmarks.peers.worker import Answer, serve, timed, versions
 
 LIFE_S = 3_600
@@ -148,5 +151,41 @@ def herd(options: dict[str, Any]) -> tuple[Answer, Callable[[], Answer]]:
     return {"versions": versions("cashews", "aiocache")}, repeat
 
 
+def level2(options: dict[str, Any]) -> tuple[Answer, Callable[[], Answer]]:
+    """redis-py alone, asynchronous: a GET a call, JSON for the mapping, raw bytes for the array; MGET is a row of its own."""
+
+    async def run() -> Answer:
+        client = redis.asyncio.Redis.from_url(options["url"], protocol=3, max_connections=64)
+        small, array = load.values()
+        await asyncio.gather(*(client.set(f"peer:k{number}", json.dumps(small)) for number in range(50)))
+        for number in range(load.KEYS):
+            await client.set(f"peer:k{number}", json.dumps(small))
+        limit = asyncio.Semaphore(64)
+
+        async def get(number: int) -> Any:
+            async with limit:
+                return json.loads(await client.get(f"peer:k{number % load.KEYS}"))
+
+        async def put_array(number: int) -> None:
+            await client.set(f"peer:a{number}", array.tobytes())
+
+        async def get_array(number: int) -> None:
+            assert np.frombuffer(await client.get(f"peer:a{number}"), np.float32).reshape(load.SHAPE).shape == load.SHAPE
+
+        try:
+            found = await load.all_of(options, get, put_array, get_array)
+            names = [f"peer:k{number}" for number in range(load.TURN)]
+
+            async def many(number: int) -> None:
+                [json.loads(data) for data in await client.mget(names)]
+
+            found["mget by hand"] = await load.one_by_one(many, options["turns"])
+            return found
+        finally:
+            await client.aclose()
+
+    return {"versions": versions("redis", "hiredis")}, lambda: {"redis-py": asyncio.run(run())}
+
+
 if __name__ == "__main__":
-    serve(partial({"level1": level1, "herd": herd}[sys.argv[1]], json.loads(sys.argv[2])))
+    serve(partial({"level1": level1, "herd": herd, "level2": level2}[sys.argv[1]], json.loads(sys.argv[2])))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from benchmarks.redis_servers import Server, single
+from tercel.base.errors import ConfigError
 from tercel.base.time import NS_PER_MS, steady_ns
+from tercel.cache.address import parse
 from tercel.cache.cache import Cache
 from tercel.cache.level2 import Level2
 from tercel.cache.reading import UNKNOWN
@@ -286,3 +289,50 @@ def test_a_cancelled_read_gives_nobody_the_wrong_answer(server: Server) -> None:
                     assert result.state == UNKNOWN or result.value == (turn + step) % 40
 
     run(main)
+
+
+def test_a_restart_does_not_bring_back_what_was_invalid(redis_server: str, tmp_path: Path) -> None:
+    """A server that comes back with an old snapshot has forgotten an acknowledged invalidation; what it still holds is not believed."""
+    with single(tmp_path, "--appendonly", "no") as server:
+
+        async def main() -> None:
+            async with two(server.url, "snapshot") as (one, other):
+                assert await one.set("k", "old")
+                assert await one.set("later", "old")
+                server.client.save()
+                assert await one.invalidate("k")
+                server.kill()
+                assert await eventually(lambda: one.level1.closed and other.level1.closed)
+                server.start()
+                assert server.client.get("t-snapshot:v:c:k") is not None
+                assert await eventually(lambda: not one.level1.closed and not other.level1.closed, 5)
+                assert await other.get_or_compute("k", Source("new")) == "new"
+                assert await one.get_or_compute("k", Source("new")) == "new"
+
+        run(main)
+
+
+def test_addresses_are_parsed_and_refused_by_what_is_wrong() -> None:
+    """Login, database and seeds are read from the address; another scheme and a cluster's database are refused."""
+    assert parse("redis://me:s%40cret@h:7000,h2:7001", True) == (
+        [("h", 7_000), ("h2", 7_001)], {"username": "me", "password": "s@cret", "database": 0, "tls": None},
+    )  # fmt: skip
+    assert parse("rediss://h/3", False)[1]["tls"] is not None
+    for wrong, cluster in (("http://h", False), ("redis://", False), ("redis://h:x", False), ("redis://h/1", True)):
+        with pytest.raises(ConfigError, match=r"cache\.redis"):
+            parse(wrong, cluster)
+
+
+def test_a_password_is_asked_and_wrong_ones_are_misses(redis_server: str, tmp_path: Path) -> None:
+    """With the right password level 2 comes up; with a wrong one the cache computes and nothing is raised."""
+    with single(tmp_path) as server:
+        server.client.config_set("requirepass", "secret")
+
+        async def main() -> None:
+            async with two(f"redis://:secret@127.0.0.1:{server.port}", "login") as (one, _):
+                assert await one.set("k", 1)
+            async with Cache("c", level2=Level2(f"redis://:wrong@127.0.0.1:{server.port}")) as cache:
+                assert await cache.get_or_compute("k", Source(2)) == 2
+                assert not cache.level2.up  # type: ignore[union-attr]
+
+        run(main)

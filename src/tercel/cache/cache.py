@@ -76,6 +76,8 @@ class Cache:
         """computed, errors, early, stale, level2 (hits there)."""
         self.made = Histogram(np.zeros(Histogram.SIZE, np.int64))
         """How long computations took."""
+        self.missed: Callable[[str, Compute, Any, tuple[str, ...]], None] | None = None
+        """Called at every miss of a reader, when set: `warming` learns from it."""
         self._beta, self._absent, self._errors, self._error = beta, lives.of(absent_s), errors, lives.of(error_s)
         self._compute_s_max = compute_s_max
         self._chance = chance or Random(secrets.randbits(64))  # noqa: S311 (spreads refreshes)
@@ -117,6 +119,11 @@ class Cache:
         value = self.level1.get(self._prefix + key, MISSING)
         return default if value is MISSING or isinstance(value, _Failed) else value
 
+    def uses(self, key: str) -> int | None:
+        """How often a key in level 1 was used, counted to three; None when it is not there."""
+        entry = self.level1.look(self._prefix + key)
+        return None if entry is None else entry.seen
+
     async def get_or_compute(
         self, key: str, compute: Compute, *, life: Life | Callable[[Any], Life] | float | None = None, tags: Iterable[str] = (),
         deadline_s: float | None = None,
@@ -135,6 +142,8 @@ class Cache:
                 value = self._near_the_end(entry, work)
             else:
                 self.level1.misses += 1
+                if self.missed is not None:
+                    self.missed(key, compute, life, tuple(tags))
                 if deadline_s is None:
                     value = await self.flights.run(full, work.fetch)
                 else:

@@ -20,7 +20,7 @@ import asyncio
 import secrets
 import ssl
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -31,7 +31,7 @@ from tercel.cache import envelope
 from tercel.cache.address import Address, parse
 from tercel.cache.codec import Codec, CodecError
 from tercel.cache.envelope import TOMBSTONE, VALUE
-from tercel.cache.node import Link
+from tercel.cache.node import Link, Node
 from tercel.cache.reading import HIT, MISS, UNKNOWN, Marks, Reading, Unavailable
 from tercel.cache.slots import Slots
 from tercel.cache.wire import Refusal
@@ -66,6 +66,7 @@ class Level2:
         self.heard: Callable[[list[str] | None], None] = lambda keys: None
         self.tag_heard: Callable[[str], None] = lambda tag: None
         self.pattern_heard: Callable[[str], object] = lambda pattern: None
+        self.asked: Callable[[str], object] = lambda word: None
         self.state: Callable[[bool], None] = lambda up: None
         self.moved: Callable[[Callable[[str], bool]], None] = lambda concerned: None
         self._slots = Slots(
@@ -76,6 +77,7 @@ class Level2:
         self._owed: dict[str, bytes] = {}
         self._work: set[asyncio.Task[Any]] = set()
         self._data, self._tag, self._pattern = f"{prefix}v:", f"{prefix}t:", f"{prefix}p:"
+        self._asks, self._told = f"{prefix}a:", f"{prefix}s:"
 
     async def __aenter__(self) -> Level2:
         self._slots.start()
@@ -303,19 +305,45 @@ class Level2:
             announcement = self._pattern + pattern
             await self._command(announcement, "SET", announcement, "1", "PX", "1000")
             for node in self._slots.primaries():
-                cursor: Any = b"0"
-                while True:
-                    reply = await node.ask("SCAN", cursor, "MATCH", self._data + pattern, "COUNT", str(SCAN_COUNT))
-                    if isinstance(reply, Refusal):
-                        raise Unavailable(f"cache level 2: {reply}")
-                    cursor, keys = reply
-                    results = await asyncio.gather(*(self._deliver(key.decode()) for key in keys))
-                    if not all(results):
+                async for keys in self._scan(node, self._data + pattern):
+                    if not all(await asyncio.gather(*map(self._deliver, keys))):
                         raise Unavailable("cache level 2: a node went away during an invalidation by pattern; say it again")
                     found += len(keys)
-                    if cursor == b"0":
-                        break
         return found
+
+    async def ask_all(self, word: str) -> None:
+        """Let every process hear a word. Raises `Unavailable`."""
+        full = self._asks + word
+        await self._command(full, "SET", full, str(secrets.randbits(32)), "PX", "1000")
+
+    async def tell(self, name: str, data: bytes, life_ms: int) -> None:
+        """Leave bytes under a name, for `told`. Raises `Unavailable`."""
+        full = self._told + name
+        await self._command(full, "SET", full, data, "PX", str(life_ms))
+
+    async def told(self) -> dict[str, bytes]:
+        """What processes left by `tell`, by name. Raises `Unavailable`."""
+        found = {}
+        for node in self._slots.primaries():
+            async for keys in self._scan(node, self._told + "*"):
+                for key in keys:
+                    data = await node.read(key)
+                    if isinstance(data, bytes):
+                        found[key[len(self._told) :]] = data
+        return found
+
+    async def _scan(self, node: Node, pattern: str) -> AsyncIterator[list[str]]:
+        """The keys of a node, a page at a time."""
+        cursor: Any = b"0"
+        while True:
+            reply = await node.ask("SCAN", cursor, "MATCH", pattern, "COUNT", str(SCAN_COUNT))
+            if isinstance(reply, Refusal):
+                raise Unavailable(f"cache level 2: {reply}")
+            cursor, keys = reply
+            if keys:
+                yield [key.decode() for key in keys]
+            if cursor == b"0":
+                return
 
     def _own(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -340,6 +368,8 @@ class Level2:
                 self.tag_heard(tag)
             elif key.startswith(self._pattern):
                 self.pattern_heard(key[len(self._pattern) :])
+            elif key.startswith(self._asks):
+                self.asked(key[len(self._asks) :])
         if values:
             self.heard(values)
 
