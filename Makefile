@@ -33,7 +33,7 @@ check: install
 	@echo 'check: tidy' && $(BIN)/python -m pytest -q --no-header tests/test_tidy.py
 
 test: install
-	@.ci/system chromium strace libgomp1 || true
+	@.ci/system chromium strace libgomp1 redis-server || true
 	@$(MAKE) --no-print-directory check
 	@echo 'test: pytest, $(WORKERS) workers'
 	@$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadfile -m 'not peers' --ignore=tests/test_tidy.py $(ARGS)
@@ -45,6 +45,7 @@ bench: install
 
 soak: install
 	@$(BIN)/python -m benchmarks soak $(ARGS)
+	@$(BIN)/python -m benchmarks cache_soak --minutes 60 $(ARGS)
 
 docs: install
 	@echo 'docs: links, anchors, commands and code blocks' && $(BIN)/python -m pytest -q --no-header tests/test_docs.py

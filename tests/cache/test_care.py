@@ -37,8 +37,7 @@ def test_memory_decides_first(free_gib: int, expected: int) -> None:
 
 
 def test_then_the_processor_then_the_hits() -> None:
-    """A busy processor takes a fifth, never under 100 entries; a calm one gives a fifth when it would bring hits, up to four times the base;
-    nothing goes under a quarter of it."""
+    """A busy processor takes a fifth, never under 100 entries; a calm one gives a fifth when it would bring hits; within 1/4 to 4 times."""
     assert judge(1_000, 1_000, CALM._replace(cpu=0.9)).entries == 800
     assert judge(120, 110, CALM._replace(cpu=0.9)).entries == 100
     assert judge(120, 100, CALM._replace(cpu=0.9)).entries == 100

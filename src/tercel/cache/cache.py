@@ -119,6 +119,10 @@ class Cache:
         value = self.level1.get(self._prefix + key, MISSING)
         return default if value is MISSING or isinstance(value, _Failed) else value
 
+    def under_way(self, key: str) -> bool:
+        """Whether the key is being read from level 2 or computed now."""
+        return self.flights.under_way(self._prefix + key)
+
     def uses(self, key: str) -> int | None:
         """How often a key in level 1 was used, counted to three; None when it is not there."""
         entry = self.level1.look(self._prefix + key)
@@ -182,16 +186,27 @@ class Cache:
             self.level1.put(full, value, for_.level1_ns, for_.stale_ns, tags=marks, made_ns=made_ns, token=token, beta=self._beta)
         return value
 
+    async def warm(
+        self, key: str, compute: Compute, *, life: Life | Callable[[Any], Life] | float | None = None, tags: Iterable[str] = ()
+    ) -> None:
+        """Have a value before it is asked for: as `get_or_compute`, but counted neither as a look nor as a miss."""
+        full = self._prefix + key
+        if self._plain(full) is MISSING:
+            await self.flights.run(full, _Work(self, full, compute, life, tuple(self._prefix + tag for tag in tags)).fetch)
+
     async def set(self, key: str, value: Any, *, life: Life | float | None = None, tags: Iterable[str] = ()) -> bool:
         """Keep the caller's own truth in both levels, whatever was there; False when level 2 could not take it."""
         full, marks = self._prefix + key, tuple(self._prefix + tag for tag in tags)
         for_ = self._life(life, value)
         self._void(full)
-        kept = True
-        if self.level2 is not None:
-            kept = await self.level2.write(full, value, max(LEAST_MS, for_.level2_ns // NS_PER_MS), marks)
-            self._void(full)
-        if kept:
+        if self.level2 is None:
+            self.level1.put(full, value, for_.level1_ns, for_.stale_ns, tags=marks)
+            return True
+        token = self.level1.token(full)
+        kept = await self.level2.write(full, value, max(LEAST_MS, for_.level2_ns // NS_PER_MS), marks)
+        alone = token == self.level1.token(full)
+        self._void(full)  # what was read between the first and the acknowledgement
+        if kept and alone:  # else somebody changed it after us, and was heard already
             self.level1.put(full, value, for_.level1_ns, for_.stale_ns, tags=marks)
         return kept
 

@@ -20,8 +20,8 @@ import asyncio
 import secrets
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -39,11 +39,13 @@ from tercel.cache.wire import Refusal
 TOMBSTONE_MS: Final = 10_000
 TAGS_KNOWN_MAX: Final = 65_536
 OWED_MAX: Final = 10_000
+SETTLE_S: Final = 0.1
 WRITES_MAX: Final = 1_000
 SKEW_MS: Final = 500
 SCAN_COUNT: Final = 1_000
-TAG_LIFE_FACTOR: Final = 2
 REPLACE: Final = "if redis.call('GETRANGE',KEYS[1],0,7)~=ARGV[1] then return 0 end redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) return 1"
+
+T = TypeVar("T")
 
 
 class Level2:
@@ -75,6 +77,7 @@ class Level2:
         self._tags: dict[str, int] = {}
         self._tags_epoch = 0
         self._owed: dict[str, bytes] = {}
+        self._settling: asyncio.Task[None] | None = None
         self._work: set[asyncio.Task[Any]] = set()
         self._data, self._tag, self._pattern = f"{prefix}v:", f"{prefix}t:", f"{prefix}p:"
         self._asks, self._told = f"{prefix}a:", f"{prefix}s:"
@@ -124,6 +127,8 @@ class Level2:
         wanted = [tag for tag in tags if tag not in self._tags]
         try:
             full = self._data + key
+            if full in self._owed:
+                raise Unavailable("cache level 2: an invalidation of this key is under way")
             slot = self._slots.slot(full)
             answers = [self._slots.node(slot).read(full)]
             for tag in wanted:
@@ -167,6 +172,8 @@ class Level2:
         """The tags' nonces, read where they are not remembered; None when one is in doubt, and then nothing may be stored."""
         found = []
         for tag in tags:
+            if self._tag + tag in self._owed:
+                return None
             mark = self._tags.get(tag)
             if mark is None:
                 epoch, tag_key = self._tags_epoch, self._tag + tag
@@ -270,19 +277,36 @@ class Level2:
             self._tags_epoch += 1
 
     async def _deliver(self, full: str) -> bool:
-        """Send what makes a key's content void; owed from before it is sent until acknowledged, so a cancelled caller loses nothing."""
+        """Send what makes a key's content void. A caller that is cancelled meanwhile changes nothing: it is delivered, now or later."""
         if len(self._owed) >= OWED_MAX:
             self.counts["undelivered"] += 1
             return False
         self._owed[full] = number = secrets.token_bytes(4)
+        return await asyncio.shield(self._own(self._deliver_owed(full, number)))
+
+    async def _deliver_owed(self, full: str, number: bytes) -> bool:
         try:
             await self._void(full)
         except Unavailable:
             self.counts["undelivered"] += 1
+            if self._settling is None or self._settling.done():
+                self._settling = self._own(self._settle_owed())
             return False
         if self._owed.get(full) == number:
             del self._owed[full]
         return True
+
+    async def _settle_owed(self) -> None:
+        """Deliver what is owed, again and again until nothing is."""
+        while self._owed:
+            await asyncio.sleep(SETTLE_S)
+            for full, number in list(self._owed.items()) if self._slots.up else ():
+                try:
+                    await self._void(full)
+                except Unavailable:
+                    break
+                if self._owed.get(full) == number:
+                    del self._owed[full]
 
     async def _void(self, full: str) -> None:
         if full.startswith(self._tag):
@@ -345,10 +369,11 @@ class Level2:
             if cursor == b"0":
                 return
 
-    def _own(self, work: Any) -> None:
+    def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+        return task
 
     def _hear(self, keys: list[bytes] | None) -> None:
         """Changes made by others."""
@@ -379,19 +404,7 @@ class Level2:
 
     def _turn(self, up: bool) -> None:
         self._forget_tags()
-        if up and self._owed:
-            self._own(self._settle_owed())
         self.state(up)
-
-    async def _settle_owed(self) -> None:
-        """Deliver what is owed, in batches of a turn."""
-        for full, number in list(self._owed.items()):
-            try:
-                await self._void(full)
-            except Unavailable:
-                return
-            if self._owed.get(full) == number:
-                del self._owed[full]
 
     def _doubt_slots(self, slots: set[int]) -> None:
         self._forget_tags()

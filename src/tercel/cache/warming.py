@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
 from typing import Any, Final, NamedTuple
 
 from tercel.base.errors import TercelError
@@ -30,10 +29,6 @@ SUCCESSORS_MAX: Final = 8
 SEEN_MIN, LIKELY = 3, 0.5
 SCORE_MIN, SCORE_OVER, TRY_ONE_IN = 1 / 3, 32, 16
 HALVE_AT: Final = 64
-
-
-# Set in the tasks of our own that ask the cache: they are nobody's pattern.
-_OWN: Final = ContextVar("tercel_cache_own", default=False)
 
 
 class Wanted(NamedTuple):
@@ -162,11 +157,11 @@ class Warmer:
                     continue
                 while not self.budget.take():
                     await asyncio.sleep(0.5 / self.budget.per_s)
-                group.create_task(self._quietly(wanted))
+                group.create_task(self._make(wanted))
 
     async def _make(self, wanted: Wanted) -> None:
         try:
-            await self.cache.get_or_compute(wanted.key, wanted.compute, life=wanted.life, tags=wanted.tags)
+            await self.cache.warm(wanted.key, wanted.compute, life=wanted.life, tags=wanted.tags)
             self.counts["warmed"] += 1
         except (TercelError, OSError, ArithmeticError, LookupError, ValueError, TimeoutError):
             self.counts["failed"] += 1
@@ -175,8 +170,6 @@ class Warmer:
 
     def _missed(self, key: str, compute: Callable[[], Any], life: Any, tags: tuple[str, ...]) -> None:
         """Called by the cache at every miss of a reader: learn, and act on what is likely to follow."""
-        if _OWN.get():
-            return
         self._recipes[key] = Wanted(key, compute, life, tags)
         self._recipes.move_to_end(key)
         if len(self._recipes) > KEYS_MAX:
@@ -184,7 +177,7 @@ class Warmer:
         self.patterns.saw(key)
         for follower in self.patterns.likely(key):
             wanted = self._recipes.get(follower)
-            if wanted is None or self.cache.flights.under_way(follower) or self.cache.get(follower, self) is not self:
+            if wanted is None or self.cache.under_way(follower) or self.cache.get(follower, self) is not self:
                 continue
             self._judge_one(follower)
             if not self.budget.take():
@@ -192,13 +185,9 @@ class Warmer:
                 continue
             self.counts["guessed"] += 1
             self._guesses[follower] = None
-            task = asyncio.get_running_loop().create_task(self._quietly(wanted))
+            task = asyncio.get_running_loop().create_task(self._make(wanted))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-
-    async def _quietly(self, wanted: Wanted) -> None:
-        _OWN.set(True)
-        await self._make(wanted)
 
     def _judge(self) -> None:
         """See which guesses were used; those that left level 1 without a use were not."""
