@@ -123,6 +123,11 @@ class Cache:
         """Whether the key is being read from level 2 or computed now."""
         return self.flights.under_way(self._prefix + key)
 
+    def has(self, key: str) -> bool:
+        """Whether level 1 has a good value of the key; not counted as a look."""
+        entry = self.level1.look(self._prefix + key)
+        return entry is not None and self.level1.clock() < entry.fresh_ns
+
     def uses(self, key: str) -> int | None:
         """How often a key in level 1 was used, counted to three; None when it is not there."""
         entry = self.level1.look(self._prefix + key)

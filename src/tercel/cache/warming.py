@@ -152,7 +152,7 @@ class Warmer:
         """Within the budget: waits for its rate, not for more than the job."""
         async with asyncio.TaskGroup() as group:
             for wanted in job():
-                if self.cache.get(wanted.key, self) is not self:
+                if self.cache.has(wanted.key):
                     self.counts["had"] += 1
                     continue
                 while not self.budget.take():
@@ -177,7 +177,7 @@ class Warmer:
         self.patterns.saw(key)
         for follower in self.patterns.likely(key):
             wanted = self._recipes.get(follower)
-            if wanted is None or self.cache.under_way(follower) or self.cache.get(follower, self) is not self:
+            if wanted is None or self.cache.under_way(follower) or self.cache.has(follower):
                 continue
             self._judge_one(follower)
             if not self.budget.take():
