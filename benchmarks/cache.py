@@ -11,10 +11,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks import caches, traces
+from benchmarks import cache_trading, caches, traces
 from benchmarks.harness import OURS, Answer, Figure, NotMeasurable, Options, Side, figure, race
 from benchmarks.peers import Peer
 from benchmarks.peers import caches_load as load
+from benchmarks.peers.worker import digest
 from benchmarks.redis_servers import single
 
 LOOKS, LOOKS_QUICK = 400_000, 60_000
@@ -50,7 +51,19 @@ def measure(options: Options) -> list[Figure]:
     crowds: dict[str, Any] = {OURS: partial(caches.herd, tasks)}
     if options.peers:
         crowds[PEERS] = partial(Peer, PEERS, "herd", tasks)
-    return [*level2_figures(options), herd_figure(race(crowds, 3)), *level1_figures(sides, looks)]
+    return [trading_figure(looks), *level2_figures(options), herd_figure(race(crowds, 3)), *level1_figures(sides, looks)]
+
+
+def trading_figure(looks: int) -> Figure:
+    """Share of looks that hit in the trading scenario, cold; warm stands beside it."""
+    table = [cache_trading.scenario(max(2_000, looks // 4), warm=warm) for warm in (False, True)]
+    by = {row["start"]: row["hit_percent"] for row in table}
+    return figure(
+        "cache.trading", by["cold"], by["warm"], unit="% of looks", peer="tercel, warmed", better="higher", table=table,
+        sides={OURS: Side(label=OURS, answers=table)}, rows=table[0]["looks"], source="recorded trades at their own times, two levels",
+        leaves_out=["the network: level 2 is played by a dictionary with the same lives", "no other project publishes this figure"],
+        result_hash=digest(f"{row['hit_percent']:.9f}" for row in table),
+    )  # fmt: skip
 
 
 def level2_figures(options: Options) -> list[Figure]:
@@ -125,8 +138,6 @@ def level1_figures(sides: Mapping[str, Side], looks: int) -> list[Figure]:
         for trace, found in ratios.items()
     ]
     peer_memory = {label: value for label, value in memory.items() if label == TTL_PEER}
-    from benchmarks.peers.worker import digest
-
     stable = digest(f"{trace} {found[OURS]:.6f}" for trace, found in sorted(ratios.items()))
     return [
         figure(

@@ -79,6 +79,19 @@ def trading(count: int) -> list[int]:
     return asked
 
 
+def trades_in_a_row(count: int) -> tuple[list[int], list[str], list[float]]:
+    """So many recorded trades without a gap, from half an hour after the first one on (a seeded walk without the recording)."""
+    path = data.folder() / RECORDED
+    if not path.is_file():
+        return _trades(count)
+    import pyarrow.parquet as parquet
+
+    table = parquet.read_table(path, columns=["ts_event", "symbol", "price"])
+    start = int(np.searchsorted(table["ts_event"].to_numpy(), table["ts_event"][0].as_py() + 30 * MINUTE_NS))
+    table = table[start : start + count]
+    return table["ts_event"].to_pylist(), table["symbol"].to_pylist(), table["price"].to_pylist()
+
+
 def _trades(count: int) -> tuple[list[int], list[str], list[float]]:
     path = data.folder() / RECORDED
     if not path.is_file():

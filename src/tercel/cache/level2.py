@@ -20,7 +20,7 @@ import asyncio
 import secrets
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -30,19 +30,16 @@ from tercel.base.time import NS_PER_MS, steady_ns, wall_ns
 from tercel.cache import envelope
 from tercel.cache.address import Address, parse
 from tercel.cache.codec import Codec, CodecError
-from tercel.cache.envelope import TOMBSTONE, VALUE
-from tercel.cache.node import Link, Node
+from tercel.cache.envelope import VALUE
+from tercel.cache.node import Link
 from tercel.cache.reading import HIT, MISS, UNKNOWN, Marks, Reading, Unavailable
 from tercel.cache.slots import Slots
+from tercel.cache.voids import TOMBSTONE_MS, Voids
 from tercel.cache.wire import Refusal
 
-TOMBSTONE_MS: Final = 10_000
 TAGS_KNOWN_MAX: Final = 65_536
-OWED_MAX: Final = 10_000
-SETTLE_S: Final = 0.1
 WRITES_MAX: Final = 1_000
 SKEW_MS: Final = 500
-SCAN_COUNT: Final = 1_000
 REPLACE: Final = "if redis.call('GETRANGE',KEYS[1],0,7)~=ARGV[1] then return 0 end redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) return 1"
 
 T = TypeVar("T")
@@ -76,10 +73,9 @@ class Level2:
         )
         self._tags: dict[str, int] = {}
         self._tags_epoch = 0
-        self._owed: dict[str, bytes] = {}
-        self._settling: asyncio.Task[None] | None = None
         self._work: set[asyncio.Task[Any]] = set()
         self._data, self._tag, self._pattern = f"{prefix}v:", f"{prefix}t:", f"{prefix}p:"
+        self._voids = Voids(self._slots, self._tag, self.counts, self._own)
         self._asks, self._told = f"{prefix}a:", f"{prefix}s:"
 
     async def __aenter__(self) -> Level2:
@@ -127,7 +123,7 @@ class Level2:
         wanted = [tag for tag in tags if tag not in self._tags]
         try:
             full = self._data + key
-            if full in self._owed:
+            if full in self._voids.owed:
                 raise Unavailable("cache level 2: an invalidation of this key is under way")
             slot = self._slots.slot(full)
             answers = [self._slots.node(slot).read(full)]
@@ -172,7 +168,7 @@ class Level2:
         """The tags' nonces, read where they are not remembered; None when one is in doubt, and then nothing may be stored."""
         found = []
         for tag in tags:
-            if self._tag + tag in self._owed:
+            if self._tag + tag in self._voids.owed:
                 return None
             mark = self._tags.get(tag)
             if mark is None:
@@ -193,7 +189,7 @@ class Level2:
             return None
         if reply is None:
             tag_key, nonce = self._tag + tag, secrets.randbits(32)
-            made = await self._command(tag_key, "SET", tag_key, str(nonce), "NX")
+            made = await self._slots.command(tag_key, "SET", tag_key, str(nonce), "NX")
             reply = str(nonce).encode() if made is not None else None  # somebody else was first: the next reader learns theirs
         if reply is None or not reply.isdigit() or epoch != self._tags_epoch:
             return None
@@ -202,14 +198,6 @@ class Level2:
                 self._tags.clear()
             self._tags[tag] = int(reply)
         return int(reply)
-
-    async def _command(self, key: str, *parts: Any) -> Any:
-        """A command to the node of a key, redirections followed. Raises `Unavailable`."""
-        slot = self._slots.slot(key)
-        reply = await self._slots.node(slot).ask(*parts)
-        if isinstance(reply, Refusal):
-            reply = await self._slots.settle(slot, reply, *parts)
-        return reply
 
     def fill(self, key: str, value: Any, life_ms: int, reading: Reading, made_ns: int, done: Callable[[bool], None]) -> None:
         """Store a value that was made after `reading`, unless the key or a tag was changed since; `done(kept)` follows, once, later.
@@ -236,9 +224,9 @@ class Level2:
         full = self._data + key
         try:
             if seen is not None:
-                kept = bool(await self._command(full, "EVAL", REPLACE, "1", full, seen, data, str(life_ms)))
+                kept = bool(await self._slots.command(full, "EVAL", REPLACE, "1", full, seen, data, str(life_ms)))
             else:
-                kept = await self._command(full, "SET", full, data, "PX", str(life_ms), "NX") is not None
+                kept = await self._slots.command(full, "SET", full, data, "PX", str(life_ms), "NX") is not None
         except Unavailable:
             self.counts["dropped"] += 1
             return
@@ -254,8 +242,8 @@ class Level2:
         try:
             marks = await self._marks(tags)
             if marks is not None:
-                await self._command(full, "SET", full, self._packed(value, life_ms, 0, marks), "PX", str(life_ms))
-                self._owed.pop(full, None)
+                await self._slots.command(full, "SET", full, self._packed(value, life_ms, 0, marks), "PX", str(life_ms))
+                self._voids.owed.pop(full, None)
                 return True
         except Unavailable:
             pass
@@ -264,73 +252,27 @@ class Level2:
 
     async def invalidate(self, key: str) -> bool:
         """Put a tombstone over a key. False when it could not be delivered: it is owed then, and delivered as soon as the node is back."""
-        return await self._deliver(self._data + key)
+        return await self._voids.deliver(self._data + key)
 
     async def invalidate_tag(self, tag: str) -> bool:
         """Give a tag another nonce. False as for `invalidate`."""
         self._tags.pop(tag, None)
         self._tags_epoch += 1
         try:
-            return await self._deliver(self._tag + tag)
+            return await self._voids.deliver(self._tag + tag)
         finally:
             self._tags.pop(tag, None)
             self._tags_epoch += 1
-
-    async def _deliver(self, full: str) -> bool:
-        """Send what makes a key's content void. A caller that is cancelled meanwhile changes nothing: it is delivered, now or later."""
-        if len(self._owed) >= OWED_MAX:
-            self.counts["undelivered"] += 1
-            return False
-        self._owed[full] = number = secrets.token_bytes(4)
-        return await asyncio.shield(self._own(self._deliver_owed(full, number)))
-
-    async def _deliver_owed(self, full: str, number: bytes) -> bool:
-        try:
-            await self._void(full)
-        except Unavailable:
-            self.counts["undelivered"] += 1
-            if self._settling is None or self._settling.done():
-                self._settling = self._own(self._settle_owed())
-            return False
-        if self._owed.get(full) == number:
-            del self._owed[full]
-        return True
-
-    async def _settle_owed(self) -> None:
-        """Deliver what is owed, again and again until nothing is."""
-        while self._owed:
-            await asyncio.sleep(SETTLE_S)
-            for full, number in list(self._owed.items()) if self._slots.up else ():
-                try:
-                    await self._void(full)
-                except Unavailable:
-                    break
-                if self._owed.get(full) == number:
-                    del self._owed[full]
-
-    async def _void(self, full: str) -> None:
-        if full.startswith(self._tag):
-            command: tuple[Any, ...] = ("SET", full, str(secrets.randbits(32)))
-        else:
-            command = ("SET", full, envelope.pack(TOMBSTONE, secrets.randbits(32), 0, 0, 0, (), b""), "PX", str(TOMBSTONE_MS))
-        try:
-            await self._command(full, *command)
-        except Unavailable as error:
-            if "OOM" not in str(error):
-                raise
-            # A full server still forgets, and others hear of it where there was something to forget; then there may be room again.
-            if not await self._command(full, "UNLINK", full) or not full.startswith(self._tag):
-                await self._command(full, *command)
 
     async def invalidate_matching(self, pattern: str, seconds: float = 10.0) -> int:
         """Announce a shell pattern, put tombstones over what SCAN finds. How many; raises `Unavailable` when not all nodes took part."""
         found = 0
         async with asyncio.timeout(seconds):
             announcement = self._pattern + pattern
-            await self._command(announcement, "SET", announcement, "1", "PX", "1000")
+            await self._slots.command(announcement, "SET", announcement, "1", "PX", "1000")
             for node in self._slots.primaries():
-                async for keys in self._scan(node, self._data + pattern):
-                    if not all(await asyncio.gather(*map(self._deliver, keys))):
+                async for keys in self._slots.scan(node, self._data + pattern):
+                    if not all(await asyncio.gather(*map(self._voids.deliver, keys))):
                         raise Unavailable("cache level 2: a node went away during an invalidation by pattern; say it again")
                     found += len(keys)
         return found
@@ -338,36 +280,23 @@ class Level2:
     async def ask_all(self, word: str) -> None:
         """Let every process hear a word. Raises `Unavailable`."""
         full = self._asks + word
-        await self._command(full, "SET", full, str(secrets.randbits(32)), "PX", "1000")
+        await self._slots.command(full, "SET", full, str(secrets.randbits(32)), "PX", "1000")
 
     async def tell(self, name: str, data: bytes, life_ms: int) -> None:
         """Leave bytes under a name, for `told`. Raises `Unavailable`."""
         full = self._told + name
-        await self._command(full, "SET", full, data, "PX", str(life_ms))
+        await self._slots.command(full, "SET", full, data, "PX", str(life_ms))
 
     async def told(self) -> dict[str, bytes]:
         """What processes left by `tell`, by name. Raises `Unavailable`."""
         found = {}
         for node in self._slots.primaries():
-            async for keys in self._scan(node, self._told + "*"):
+            async for keys in self._slots.scan(node, self._told + "*"):
                 for key in keys:
                     data = await node.read(key)
                     if isinstance(data, bytes):
                         found[key[len(self._told) :]] = data
         return found
-
-    async def _scan(self, node: Node, pattern: str) -> AsyncIterator[list[str]]:
-        """The keys of a node, a page at a time."""
-        cursor: Any = b"0"
-        while True:
-            reply = await node.ask("SCAN", cursor, "MATCH", pattern, "COUNT", str(SCAN_COUNT))
-            if isinstance(reply, Refusal):
-                raise Unavailable(f"cache level 2: {reply}")
-            cursor, keys = reply
-            if keys:
-                yield [key.decode() for key in keys]
-            if cursor == b"0":
-                return
 
     def _own(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Final
 
 from tercel.base.time import NS_PER_MS, wall_ns
@@ -21,6 +21,7 @@ from tercel.cache.reading import Unavailable
 from tercel.cache.wire import Refusal, Wire, connect
 
 SLOTS: Final = 16_384
+SCAN_COUNT: Final = 1_000
 REFRESH_S, RETRY_S = 10.0, 0.15
 
 try:
@@ -88,6 +89,27 @@ class Slots:
     def doubt(self) -> None:
         """Read the map again soon."""
         self._doubt.set()
+
+    async def command(self, key: str, *parts: Any) -> Any:
+        """A command to the node of a key, redirections followed. Raises `Unavailable`."""
+        slot = self.slot(key)
+        reply = await self.node(slot).ask(*parts)
+        if isinstance(reply, Refusal):
+            reply = await self.settle(slot, reply, *parts)
+        return reply
+
+    async def scan(self, node: Node, pattern: str) -> AsyncIterator[list[str]]:
+        """The keys of a node, a page at a time."""
+        cursor: Any = b"0"
+        while True:
+            reply = await node.ask("SCAN", cursor, "MATCH", pattern, "COUNT", str(SCAN_COUNT))
+            if isinstance(reply, Refusal):
+                raise Unavailable(f"cache level 2: {reply}")
+            cursor, keys = reply
+            if keys:
+                yield [key.decode() for key in keys]
+            if cursor == b"0":
+                return
 
     async def settle(self, slot: int, refusal: Refusal, *parts: Any) -> Any:
         """What to do about a refusal: follow MOVED and ASK once, else raise `Unavailable` with it."""
