@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -312,6 +314,50 @@ def test_a_restart_does_not_bring_back_what_was_invalid(redis_server: str, tmp_p
                 assert await one.get_or_compute("k", Source("new")) == "new"
 
         run(main)
+
+
+CHILD = """
+import asyncio, sys
+from tercel.cache.cache import Cache
+from tercel.cache.level2 import Level2
+
+async def main():
+    level2 = Level2(sys.argv[1], prefix="t-child:")
+    async with Cache("c", level2=level2, life=20) as cache:
+        assert await level2.wait_up(5)
+        before, until = None, asyncio.get_running_loop().time() + 20
+        while before != "last" and asyncio.get_running_loop().time() < until:
+            value = await cache.get_or_compute("k", lambda: "absent", tags=("t",))
+            if value != before:
+                print(value, flush=True)
+            before = value
+            await asyncio.sleep(0.001)
+
+asyncio.run(main())
+"""
+
+
+def test_another_process_hears_what_this_one_changes(server: Server) -> None:
+    """A child that holds a value in its level 1 sees every value this process writes, each within a fraction of a second."""
+    with subprocess.Popen([sys.executable, "-c", CHILD, server.url], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        lines = child.stdout
+
+        async def main() -> None:
+            async with Cache("c", level2=Level2(server.url, prefix="t-child:"), life=20) as cache:
+                assert await cache.level2.wait_up(5)  # type: ignore[union-attr]
+                assert (await asyncio.to_thread(lines.readline)).strip() == "absent"
+                for value in ("first", "second", "last"):
+                    start = steady_ns()
+                    assert await cache.set("k", value, tags=("t",))
+                    assert (await asyncio.to_thread(lines.readline)).strip() == value
+                    assert steady_ns() - start < 1_000 * NS_PER_MS
+
+        try:
+            run(main)
+            assert child.wait(10) == 0
+        finally:
+            child.kill()
 
 
 def test_addresses_are_parsed_and_refused_by_what_is_wrong() -> None:
