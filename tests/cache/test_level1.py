@@ -165,7 +165,7 @@ def s3fifo_by_definition(keys: Iterable[int], held_max: int) -> list[bool]:
             seen[key] = min(3, seen[key] + 1)
             continue
         while len(seen) >= held_max:
-            probation = not main or len(small) * 20 > len(small) + len(main)
+            probation = not main or len(small) * 10 > len(small) + len(main)
             queue = small if probation and small else main
             oldest = queue.popleft()
             if seen[oldest]:

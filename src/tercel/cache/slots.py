@@ -160,11 +160,16 @@ class Slots:
             epoch = int(field(info, "cluster_current_epoch") or 0) if isinstance(info, bytes | str) else 0
             if isinstance(reply, list) and reply and epoch >= self._epoch:
                 self._epoch = epoch
-                owners: dict[Address, list[int]] = {}
-                for first, last, (host, port, *_), *_ in reply:
-                    owners.setdefault(self._remap((host.decode(), port)), []).extend(range(first, last + 1))
-                return owners
+                return self._owners_of(reply, address[0])
         return {}
+
+    def _owners_of(self, reply: list[Any], asked: str) -> dict[Address, list[int]]:
+        """Slots by primary of a CLUSTER SLOTS answer; a node that does not know its own host means the one that was asked."""
+        owners: dict[Address, list[int]] = {}
+        for first, last, (host, port, *_), *_ in reply:
+            name = host.decode() if host not in (None, b"", b"?") else asked
+            owners.setdefault(self._remap((name, port)), []).extend(range(first, last + 1))
+        return owners
 
     async def _ask_stranger(self, address: Address) -> Any:
         """CLUSTER SLOTS and INFO over a connection of its own."""
