@@ -57,11 +57,12 @@ def row(made: World, seconds: float) -> Answer:
     history = made.history
     ages = history.ages_ns()
     reads = len(history.reads)
+    slowest_ns = max((read.end_ns - read.start_ns for read in history.reads), default=0)
     return {
         "seconds": seconds, "reads": reads, "stale": len(history.stale(made.contract_ns)), "impossible": len(history.impossible()),
-        "not healed": made.counts["not healed"], "notes": made.notes, "contract_ms": made.contract_ns / 1e6, "age_ms_max": max(ages, default=0) / 1e6,
+        "not healed": made.counts["not healed"], "contract_ms": made.contract_ns / 1e6, "age_ms_max": max(ages, default=0) / 1e6,
         "older_reads": len(ages), "acknowledged": made.counts["acknowledged"], "owed": made.counts["owed"],
-        "hit_share": 1.0 - made.counts["computed"] / max(1, reads), "read_ms_max": max((read.end_ns - read.start_ns for read in
-        history.reads), default=0) / 1e6, "resident_mb": psutil.Process().memory_info().rss / 1e6, "faults": {name: made.counts[name] for
-        name in FAULTS if made.counts[name]},
+        "hit_share": 1.0 - made.counts["computed"] / max(1, reads), "read_ms_max": slowest_ns / 1e6,
+        "resident_mb": psutil.Process().memory_info().rss / 1e6, "notes": made.notes,
+        "faults": {name: made.counts[name] for name in FAULTS if made.counts[name]},
     }  # fmt: skip
