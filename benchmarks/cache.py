@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -13,7 +15,7 @@ from typing import Any
 
 from benchmarks import cache_trading, caches, traces
 from benchmarks.harness import OURS, Answer, Figure, NotMeasurable, Options, Side, figure, race
-from benchmarks.peers import Peer
+from benchmarks.peers import REPOSITORY, Peer
 from benchmarks.peers import caches_load as load
 from benchmarks.peers.worker import digest
 from benchmarks.redis_servers import single
@@ -54,6 +56,30 @@ def measure(options: Options) -> list[Figure]:
     return [trading_figure(looks), *level2_figures(options), herd_figure(race(crowds, 3)), *level1_figures(sides, looks)]
 
 
+class Ours:
+    """Our side before Redis, in a process of its own as the peer is: what this process has in memory costs collections."""
+
+    def __init__(self, job: Answer) -> None:
+        self.ready: Answer = {}
+        self._job = json.dumps(job)
+
+    def repeat(self) -> Answer:
+        """One timed run in a new interpreter. Raises `NotMeasurable` when it fails."""
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.caches", self._job], cwd=REPOSITORY, capture_output=True, text=True, timeout=300
+        )
+        if done.returncode:
+            raise NotMeasurable(f"our side failed: {done.stderr.strip().splitlines()[-1:]}")
+        answer: Answer = json.loads(done.stdout)
+        return answer
+
+    def __enter__(self) -> Ours:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 def trading_figure(looks: int) -> Figure:
     """Share of looks that hit in the trading scenario, cold; warm stands beside it."""
     table = [cache_trading.scenario(max(2_000, looks // 4), warm=warm) for warm in (False, True)]
@@ -73,7 +99,7 @@ def level2_figures(options: Options) -> list[Figure]:
     sides: dict[str, Side] = {}
     try:
         with tempfile.TemporaryDirectory(prefix="tercel-benchmarks-") as place, single(Path(place)) as server:
-            engines: dict[str, Any] = {OURS: partial(caches.level2, {**job, "url": server.url})}
+            engines: dict[str, Any] = {OURS: partial(Ours, {**job, "url": server.url})}
             if options.peers:
                 engines[PEERS] = partial(Peer, PEERS, "level2", {**job, "url": server.url})
             sides = race(engines, 2 if options.quick else 5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -137,3 +138,8 @@ def level2(options: Answer) -> Iterator[InProcess]:
             return await load.all_of(options, get, put_array, get_array)
 
     yield InProcess({}, lambda: {OURS: asyncio.run(run())})
+
+
+if __name__ == "__main__":
+    with level2(json.loads(sys.argv[1])) as engine:
+        print(json.dumps(engine.repeat()))

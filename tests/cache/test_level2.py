@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.redis_servers import Server, single
+from benchmarks.redis_servers import Server, free_ports, single
 from tercel.base.errors import ConfigError
 from tercel.base.time import NS_PER_MS, steady_ns
 from tercel.cache.address import parse
@@ -381,6 +383,53 @@ def test_a_password_is_asked_and_wrong_ones_are_misses(redis_server: str, tmp_pa
                 assert await one.set("k", 1)
             async with Cache("c", level2=Level2(f"redis://:wrong@127.0.0.1:{server.port}")) as cache:
                 assert await cache.get_or_compute("k", Source(2)) == 2
+                assert not cache.level2.up  # type: ignore[union-attr]
+
+        run(main)
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_an_invalidation_that_is_cancelled_is_still_delivered(server: Server, turns: int) -> None:
+    """Whoever gives up waiting, at whichever await, has invalidated all the same: the other process asks its source again."""
+
+    async def main() -> None:
+        source = Source("old")
+        async with two(server.url, f"given-up{turns}") as (one, other):
+            assert await other.get_or_compute("k", source) == "old"
+            await settled(other, 1)
+            source.value = "new"
+            asked = asyncio.create_task(one.invalidate("k"))
+            for _ in range(turns + 1):
+                await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
+            assert await eventually(lambda: other.get("k") is None)
+            assert await eventually(lambda: not one.level2._voids.owed)  # type: ignore[union-attr]
+            assert await other.get_or_compute("k", source) == "new"
+
+    run(main)
+
+
+def test_a_redis_behind_tls_is_reached(redis_server: str, tmp_path: Path) -> None:
+    """With the server's certificate trusted both levels work over TLS; without, the cache computes."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl (Debian: apt-get install openssl)")
+    crt, key = tmp_path / "server.crt", tmp_path / "server.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", crt, "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, capture_output=True,
+    )  # fmt: skip
+    (port,) = free_ports(1)
+    options = ("--tls-port", str(port), "--tls-cert-file", str(crt), "--tls-key-file", str(key), "--tls-auth-clients", "no")
+    with single(tmp_path / "redis", *options):
+
+        async def main() -> None:
+            trusted = ssl.create_default_context(cafile=str(crt))
+            async with two(f"rediss://localhost:{port}", "tls", tls=trusted) as (one, other):
+                assert await one.set("k", 1)
+                assert await other.get_or_compute("k", Source(2)) == 1
+            async with Cache("c", level2=Level2(f"rediss://localhost:{port}")) as cache:
+                assert await cache.get_or_compute("k", Source(3)) == 3
                 assert not cache.level2.up  # type: ignore[union-attr]
 
         run(main)

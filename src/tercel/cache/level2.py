@@ -56,8 +56,8 @@ class Level2:
         tls: ssl.SSLContext | None = None, skew_ms: int = SKEW_MS, remap: Callable[[Address], Address] | None = None,
     ) -> None:  # fmt: skip
         seeds, options = parse(url, cluster)
-        base = link or Link(prefix, not cluster)
-        self.link = base._replace(prefix=prefix, whole=not cluster, tls=tls or options.pop("tls"), **options)
+        said = {name: value for name, value in {**options, "tls": tls or options["tls"]}.items() if value}
+        self.link = (link or Link(prefix, whole=not cluster))._replace(prefix=prefix, whole=not cluster, **said)
         self.codec = codec or Codec()
         self.latency = Histogram(np.zeros(Histogram.SIZE, np.int64))
         self.counts: Counter[str] = Counter()
