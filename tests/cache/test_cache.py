@@ -143,6 +143,21 @@ def test_single_flight_under_any_interleaving(steps: list[tuple[str, int]]) -> N
     run(main)
 
 
+def test_only_the_tags_of_a_computation_concern_it() -> None:
+    """A value that is being made is kept when another tag is invalidated meanwhile, and not kept when one of its own is."""
+
+    async def main() -> None:
+        for tag, kept in (("gold", True), ("fx", False)):
+            cache, source = Cache("c"), Source()
+            asked = asyncio.create_task(cache.get_or_compute("k", source, tags=("fx",)))
+            await asyncio.sleep(0)
+            await cache.invalidate_tag(tag)
+            assert await asked == 1
+            assert (cache.get("k") == 1) is kept
+
+    run(main)
+
+
 def test_a_deadline_ends_the_wait_not_the_work() -> None:
     """Whoever has no more time gets a `TimeoutError`; the value is there for the next."""
 

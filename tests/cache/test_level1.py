@@ -47,7 +47,7 @@ class Level1Machine(RuleBasedStateMachine):
         )
         self.good: dict[int, tuple[int, int, int, tuple[str, ...]]] = {}
         self.number = 0
-        self.tokens: dict[int, int] = {}
+        self.tokens: dict[int, Any] = {}
 
     @rule(key=KEYS, fresh=st.integers(1, 800), stale=st.integers(0, 300), tags=st.sets(st.sampled_from(TAGS)), heavy=st.integers(0, 3))
     def put(self, key: int, fresh: int, stale: int, tags: set[str], heavy: int) -> None:

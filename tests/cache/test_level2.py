@@ -20,6 +20,7 @@ from tercel.base.errors import ConfigError
 from tercel.base.time import NS_PER_MS, steady_ns
 from tercel.cache.address import parse
 from tercel.cache.cache import Cache
+from tercel.cache.flight import Flights
 from tercel.cache.level2 import Level2
 from tercel.cache.reading import UNKNOWN
 
@@ -321,6 +322,7 @@ def test_a_restart_does_not_bring_back_what_was_invalid(redis_server: str, tmp_p
 CHILD = """
 import asyncio, sys
 from tercel.cache.cache import Cache
+from tercel.cache.flight import Flights
 from tercel.cache.level2 import Level2
 
 async def main():
@@ -360,6 +362,16 @@ def test_another_process_hears_what_this_one_changes(server: Server) -> None:
             assert child.wait(10) == 0
         finally:
             child.kill()
+
+
+def test_one_level2_serves_one_cache_and_its_tenants() -> None:
+    """A second cache that would hear nothing is refused; a tenant is not, and own flights change nothing about it."""
+    level2 = Level2("redis://127.0.0.1:1")
+    cache = Cache("c", level2=level2, flights=Flights(5))
+    assert cache.level1.closed
+    assert cache.tenant("t").level1 is cache.level1
+    with pytest.raises(ConfigError, match="one Level2 serves one cache"):
+        Cache("other", level2=level2)
 
 
 def test_addresses_are_parsed_and_refused_by_what_is_wrong() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-import inspect
 import re
 import secrets
 from collections import Counter
@@ -27,10 +26,10 @@ from tercel.base.histogram import Histogram
 from tercel.base.time import NS_PER_MS, steady_ns
 from tercel.cache import early, lives
 from tercel.cache.entries import Entry
-from tercel.cache.flight import Flight, Flights
+from tercel.cache.flight import Flights
 from tercel.cache.level1 import MISSING, Level1
 from tercel.cache.lives import Life
-from tercel.cache.reading import HIT, UNKNOWN, Reading
+from tercel.cache.work import LEAST_MS, Compute, Failed, Work
 
 if TYPE_CHECKING:
     from tercel.cache.level2 import Level2
@@ -39,19 +38,8 @@ BETA: Final = 1.0
 ABSENT_S: Final = 1.0
 ERROR_S: Final = 1.0
 COMPUTE_S_MAX: Final = 30.0
-LEAST_MS: Final = 1
 
-Compute = Callable[[], Any]
 _PREFIX: Final = re.compile(r"[A-Za-z0-9._/@+-]+")
-
-
-class _Failed:
-    """An error kept for a short while."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
 
 
 class Cache:
@@ -78,16 +66,21 @@ class Cache:
         """How long computations took."""
         self.missed: Callable[[str, Compute, Any, tuple[str, ...]], None] | None = None
         """Called at every miss of a reader, when set: `warming` learns from it."""
-        self._beta, self._absent, self._errors, self._error = beta, lives.of(absent_s), errors, lives.of(error_s)
-        self._compute_s_max = compute_s_max
+        self.beta, self._absent, self.errors, self.error_life = beta, _short(absent_s), errors, _short(error_s)
+        self.compute_s_max = compute_s_max
         self._chance = chance or Random(secrets.randbits(64))  # noqa: S311 (spreads refreshes)
         self._prefix = f"{name}:"
         self._plain, self._look = self.level1.plain, self.level1.look
-        if level2 is not None and flights is None:
+        if level2 is not None:
             self._attach(level2)
 
     def _attach(self, level2: Level2) -> None:
-        """Hear what others change; closed until level 2 can be heard."""
+        """Hear what others change; closed until level 2 can be heard. Tenants share what is attached already."""
+        if level2.level1 is self.level1:
+            return
+        if level2.level1 is not None:
+            raise ConfigError("cache: one Level2 serves one cache and its tenants; make another Level2, or use tenant()")
+        level2.level1 = self.level1
         level2.heard, level2.tag_heard, level2.pattern_heard = self._heard, self._tag_heard, self._pattern_heard
         level2.state, level2.moved = self._state, self._moved
         self._state(level2.up)
@@ -109,15 +102,15 @@ class Cache:
     def tenant(self, name: str, **changed: Any) -> Cache:
         """The same levels under another prefix: keys, tags and patterns of a tenant never meet those of another."""
         settings: dict[str, Any] = {
-            "life": self.life, "beta": self._beta, "absent_s": self._absent.level2_s, "errors": self._errors,
-            "error_s": self._error.level2_s, "compute_s_max": self._compute_s_max, "chance": self._chance,
+            "life": self.life, "beta": self.beta, "absent_s": self._absent.level2_s, "errors": self.errors,
+            "error_s": self.error_life.level2_s, "compute_s_max": self.compute_s_max, "chance": self._chance,
         }  # fmt: skip
         return Cache(f"{self.name}/{name}", level1=self.level1, level2=self.level2, flights=self.flights, **settings | changed)
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value in level 1 while it is good, else the default. Synchronous; asks nobody."""
         value = self.level1.get(self._prefix + key, MISSING)
-        return default if value is MISSING or isinstance(value, _Failed) else value
+        return default if value is MISSING or isinstance(value, Failed) else value
 
     def under_way(self, key: str) -> bool:
         """Whether the key is being read from level 2 or computed now."""
@@ -146,7 +139,7 @@ class Cache:
         value = self._plain(full)
         if value is MISSING:
             entry = self._look(full)
-            work = _Work(self, full, compute, life, tuple(self._prefix + tag for tag in tags))
+            work = Work(self, full, compute, life, tuple(self._prefix + tag for tag in tags))
             if entry is not None:
                 value = self._near_the_end(entry, work)
             else:
@@ -154,25 +147,26 @@ class Cache:
                 if self.missed is not None:
                     self.missed(key, compute, life, tuple(tags))
                 if deadline_s is None:
-                    value = await self.flights.run(full, work.fetch)
+                    value = await self.flights.run(full, work.fetch, work.tags)
                 else:
                     async with asyncio.timeout(deadline_s):
-                        value = await self.flights.run(full, work.fetch)
-        if isinstance(value, _Failed):
+                        value = await self.flights.run(full, work.fetch, work.tags)
+        if isinstance(value, Failed):
             raise value.error.with_traceback(None)
         return value
 
-    def _near_the_end(self, entry: Entry, work: _Work) -> Any:
+    def _near_the_end(self, entry: Entry, work: Work) -> Any:
         """Serve an entry that is stale, or good but perhaps to be refreshed early; at most one refresh runs."""
         now = self.level1.clock()
         if now >= entry.fresh_ns:
             self.counts["stale"] += 1
-            self.flights.under_way(work.full) or self.flights.start(work.full, work.refresh)
-        elif early.due(now, entry.fresh_ns, entry.made_ns, self._beta, 1.0 - self._chance.random()) and not self.flights.under_way(
+            if not self.flights.under_way(work.full):
+                self.flights.start(work.full, work.refresh, work.tags)
+        elif early.due(now, entry.fresh_ns, entry.made_ns, self.beta, 1.0 - self._chance.random()) and not self.flights.under_way(
             work.full
         ):
             self.counts["early"] += 1
-            self.flights.start(work.full, work.refresh)
+            self.flights.start(work.full, work.refresh, work.tags)
         return self.level1.hit(entry)
 
     def keep(
@@ -180,15 +174,15 @@ class Cache:
     ) -> Any:
         """Compute now, keep the value in level 1 and return it: the synchronous way, for values that no other process changes."""
         full = self._prefix + key
-        token, start = self.level1.token(full), steady_ns()
+        marks = tuple(self._prefix + tag for tag in tags)
+        token, start = self.level1.token(full, marks), steady_ns()
         value = compute()
         made_ns = steady_ns() - start
         self.counts["computed"] += 1
         self.made.record(made_ns)
-        for_ = self._life(life, value)
-        marks = tuple(self._prefix + tag for tag in tags)
+        for_ = self.life_of(life, value)
         if for_.level1_ns > 0:
-            self.level1.put(full, value, for_.level1_ns, for_.stale_ns, tags=marks, made_ns=made_ns, token=token, beta=self._beta)
+            self.level1.put(full, value, for_.level1_ns, for_.stale_ns, tags=marks, made_ns=made_ns, token=token, beta=self.beta)
         return value
 
     async def warm(
@@ -197,19 +191,20 @@ class Cache:
         """Have a value before it is asked for: as `get_or_compute`, but counted neither as a look nor as a miss."""
         full = self._prefix + key
         if self._plain(full) is MISSING:
-            await self.flights.run(full, _Work(self, full, compute, life, tuple(self._prefix + tag for tag in tags)).fetch)
+            work = Work(self, full, compute, life, tuple(self._prefix + tag for tag in tags))
+            await self.flights.run(full, work.fetch, work.tags)
 
     async def set(self, key: str, value: Any, *, life: Life | float | None = None, tags: Iterable[str] = ()) -> bool:
         """Keep the caller's own truth in both levels, whatever was there; False when level 2 could not take it."""
         full, marks = self._prefix + key, tuple(self._prefix + tag for tag in tags)
-        for_ = self._life(life, value)
+        for_ = self.life_of(life, value)
         self._void(full)
         if self.level2 is None:
             self.level1.put(full, value, for_.level1_ns, for_.stale_ns, tags=marks)
             return True
-        token = self.level1.token(full)
+        token = self.level1.token(full, marks)
         kept = await self.level2.write(full, value, max(LEAST_MS, for_.level2_ns // NS_PER_MS), marks)
-        alone = token == self.level1.token(full)
+        alone = token == self.level1.token(full, marks)
         self._void(full)  # what was read between the first and the acknowledgement
         if kept and alone:  # else somebody changed it after us, and was heard already
             self.level1.put(full, value, for_.level1_ns, for_.stale_ns, tags=marks)
@@ -250,7 +245,8 @@ class Cache:
             self._pattern_heard(full)
         return found
 
-    def _life(self, life: Life | Callable[[Any], Life] | float | None, value: Any) -> Life:
+    def life_of(self, life: Life | Callable[[Any], Life] | float | None, value: Any) -> Life:
+        """The life of a value that was made: None says that there is nothing."""
         if value is None:
             return self._absent
         if life is None:
@@ -274,11 +270,11 @@ class Cache:
 
     def _tag_heard(self, tag: str) -> None:
         self.level1.invalidate_tag(tag)
-        self.flights.detach_where(lambda _: True)  # flights do not say which tags they carry; those who wait are served all the same
+        self.flights.detach_where(lambda flight: tag in flight.tags)
 
     def _pattern_heard(self, pattern: str) -> int:
         matches = re.compile(fnmatch.translate(pattern)).match
-        self.flights.detach_where(lambda key: bool(matches(str(key))))
+        self.flights.detach_where(lambda flight: bool(matches(str(flight.key))))
         return self.level1.invalidate_matching(pattern)
 
     def _state(self, up: bool) -> None:
@@ -293,71 +289,11 @@ class Cache:
         for key in self.level1:
             if isinstance(key, str) and concerned(key):
                 self.level1.invalidate(key)
-        self.flights.detach_where(lambda key: concerned(str(key)))
+        self.flights.detach_where(lambda flight: concerned(str(flight.key)))
 
 
-class _Work:
-    """How the value of one key is found or made; the body of a flight."""
-
-    __slots__ = ("cache", "compute", "full", "life", "tags")
-
-    def __init__(self, cache: Cache, full: str, compute: Compute, life: Any, tags: tuple[str, ...]) -> None:
-        self.cache, self.full, self.compute, self.life, self.tags = cache, full, compute, life, tags
-
-    async def fetch(self, flight: Flight) -> Any:
-        """From level 2 when it has it and it need not be refreshed, else made."""
-        cache = self.cache
-        if cache.level2 is None:
-            return await self.make(flight, Reading(UNKNOWN), cache.level1.token(self.full))
-        token = cache.level1.token(self.full)
-        reading = await cache.level2.read(self.full, self.tags)
-        if reading.state != HIT:
-            return await self.make(flight, reading, token)
-        cache.counts["level2"] += 1
-        life = cache._life(self.life, reading.value)
-        if not flight.detached:
-            fresh_ns = min(life.level1_ns, reading.fresh_ns)
-            cache.level1.put(
-                self.full, reading.value, fresh_ns, life.stale_ns, tags=self.tags, made_ns=reading.made_ns, token=token, beta=cache._beta
-            )
-        return reading.value
-
-    async def refresh(self, flight: Flight) -> Any:
-        """Made anew, whatever the levels have."""
-        cache = self.cache
-        token = cache.level1.token(self.full)
-        reading = Reading(UNKNOWN) if cache.level2 is None else await cache.level2.read(self.full, self.tags)
-        return await self.make(flight, reading, token)
-
-    async def make(self, flight: Flight, reading: Reading, token: int) -> Any:
-        """Compute and keep."""
-        cache, start = self.cache, steady_ns()
-        try:
-            async with asyncio.timeout(cache._compute_s_max):
-                value = self.compute()
-                if inspect.isawaitable(value):
-                    value = await value
-        except cache._errors as error:
-            cache.counts["errors"] += 1
-            if not flight.detached:
-                cache.level1.put(self.full, _Failed(error), cache._error.level1_ns, tags=self.tags, token=token)
-            raise
-        except Exception:
-            cache.counts["errors"] += 1
-            raise
-        made_ns = steady_ns() - start
-        cache.counts["computed"] += 1
-        cache.made.record(made_ns)
-        life = cache._life(self.life, value)
-        if not flight.detached and life.level2_ns > 0:
-            cache.level1.put(
-                self.full, value, life.level1_ns, life.stale_ns, tags=self.tags, made_ns=made_ns, token=token, beta=cache._beta
-            )
-            if cache.level2 is not None:
-                cache.level2.fill(self.full, value, max(LEAST_MS, life.level2_ns // NS_PER_MS), reading, made_ns, self.filled)
-        return value
-
-    def filled(self, kept: bool) -> None:
-        """Level 2 refused a value that was changed meanwhile: level 1 must not keep it either."""
-        if not kept:
-            self.cache.level1.invalidate(self.full)
+def _short(seconds: float) -> Life:
+    """The life of "nothing" and of errors; 0 keeps neither."""
+    if seconds < 0:
+        raise ConfigError(f"cache life of nothing or of an error: expected 0 s or more, found {seconds}")
+    return Life(min(seconds, lives.LEVEL1_S_MAX), seconds)

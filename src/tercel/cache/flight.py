@@ -23,10 +23,10 @@ class Overloaded(TercelError):
 class Flight:
     """One computation under way. `detached` is true when its result must not be kept."""
 
-    __slots__ = ("detached", "key", "task")
+    __slots__ = ("detached", "key", "tags", "task")
 
-    def __init__(self, key: Hashable) -> None:
-        self.key = key
+    def __init__(self, key: Hashable, tags: tuple[str, ...]) -> None:
+        self.key, self.tags = key, tags
         self.detached = False
         self.task: asyncio.Task[Any] | None = None
 
@@ -48,7 +48,7 @@ class Flights:
         """Whether a flight that still counts is under way for the key."""
         return key in self._by_key
 
-    def start(self, key: Hashable, work: Callable[[Flight], Awaitable[Any]]) -> Flight:
+    def start(self, key: Hashable, work: Callable[[Flight], Awaitable[Any]], tags: tuple[str, ...] = ()) -> Flight:
         """The flight of the key: the one under way, or a new one. Raises `Overloaded`."""
         flight = self._by_key.get(key)
         if flight is not None:
@@ -56,7 +56,7 @@ class Flights:
             return flight
         if len(self._tasks) >= self.flights_max:
             raise Overloaded(f"cache: {self.flights_max} computations are under way; raise flights_max or ask for less at once")
-        flight = Flight(key)
+        flight = Flight(key, tags)
         self._by_key[key] = flight
         task = flight.task = asyncio.get_running_loop().create_task(self._fly(flight, work))
         self._tasks.add(task)
@@ -78,9 +78,9 @@ class Flights:
         if not task.cancelled():
             task.exception()  # seen: a flight nobody waits for may fail without a complaint of the loop; the cache counts it
 
-    async def run(self, key: Hashable, work: Callable[[Flight], Awaitable[Any]]) -> Any:
+    async def run(self, key: Hashable, work: Callable[[Flight], Awaitable[Any]], tags: tuple[str, ...] = ()) -> Any:
         """The result of the key's flight. Cancelling the wait leaves the flight to the others."""
-        task = self.start(key, work).task
+        task = self.start(key, work, tags).task
         assert task is not None
         await asyncio.wait((task,))
         if task.cancelled():
@@ -93,10 +93,10 @@ class Flights:
         if flight is not None:
             flight.detached = True
 
-    def detach_where(self, concerned: Callable[[Hashable], bool]) -> None:
-        """Detach every flight whose key is concerned."""
-        for key in [key for key in self._by_key if concerned(key)]:
-            self.detach(key)
+    def detach_where(self, concerned: Callable[[Flight], bool]) -> None:
+        """Detach every flight that is concerned."""
+        for flight in [flight for flight in self._by_key.values() if concerned(flight)]:
+            self.detach(flight.key)
 
     async def aclose(self) -> None:
         """Cancel what is under way and wait for its end."""

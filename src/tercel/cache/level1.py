@@ -8,8 +8,9 @@ same from Python). One hit in 256 is timed.
 O(1); an entry of an older epoch is compared with its tags once, at its next use. `close` gives the level an epoch that no entry has: every
 look is a miss until `open`, which also forgets everything.
 
-**The race.** Whoever reads or computes a value elsewhere takes `token(key)` before and gives it to `put`; `put` refuses when the key, any
-tag or the whole level was invalidated since. Tokens live in 256 shards: a neighbour's invalidation may cost a put, never a wrong one.
+**The race.** Whoever reads or computes a value elsewhere takes `token(key, tags)` before and gives it to `put`; `put` refuses when the key,
+one of the tags or the whole level was invalidated since. Keys share 256 counts: a neighbour's invalidation may cost a put, never a wrong
+one.
 
 Threads may share a level: changes are under a lock, reads are not. The lock is re-entrant and values are released outside it, so that a
 value whose end calls back into the cache cannot freeze the process.
@@ -17,7 +18,6 @@ value whose end calls back into the cache cannot freeze the process.
 
 from __future__ import annotations
 
-import sys
 from array import array
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -33,6 +33,7 @@ from tercel.base.histogram import Histogram
 from tercel.base.time import NS_PER_S, steady_ns
 from tercel.cache.entries import MAX_SEEN, Entry
 from tercel.cache.policies import policy as policy_named
+from tercel.cache.weights import weigh
 
 MISSING: Final = type("Missing", (), {"__repr__": lambda self: "MISSING", "__slots__": ()})()
 """What a look gives when there is nothing; None is a value like any other."""
@@ -49,22 +50,11 @@ ENTRY_BYTES: Final = 256  # measured by `python -m benchmarks cache`: entry, its
 SAMPLED: Final = 20  # a hit further from expiry than so many times its making draws no chance: below e**-20 = 2e-9
 
 
-def weigh(value: Any) -> int:
-    """Estimated bytes of a value: its own where it knows them (arrays, bytes, text), the items of a short container, else its object."""
-    if isinstance(value, np.ndarray | np.generic):
-        return int(value.nbytes) + 112
-    size = sys.getsizeof(value, 64)
-    if isinstance(value, list | tuple | set | frozenset):
-        return size + _many(value)
-    if isinstance(value, dict):
-        return size + _many(value) + _many(value.values())
-    return size
+Marks = tuple[tuple[str, int], ...]
+"""Tags, each with its version."""
 
-
-def _many(items: Iterable[Any]) -> int:
-    """Bytes of the items by the first 64 of them."""
-    taken = [weigh(item) for _, item in zip(range(64), items, strict=False)]
-    return sum(taken) * len(items) // len(taken) if taken else 0  # type: ignore[arg-type]
+Token = tuple[int, Marks]
+"""How often a key's shard and the whole level were invalidated, and the tags' versions."""
 
 
 class Level1:
@@ -209,13 +199,13 @@ class Level1:
             entry.epoch = self._epoch
         return entry
 
-    def token(self, key: Hashable) -> int:
-        """What to take before reading or computing a value elsewhere, and to give to `put`."""
-        return self._shards[hash(key) & (SHARDS - 1)] + self._generation
+    def token(self, key: Hashable, tags: tuple[str, ...] = ()) -> Token:
+        """What to take before reading or computing a value elsewhere, and to give to `put` with the same tags."""
+        return self._shards[hash(key) & (SHARDS - 1)] + self._generation, self._marks_of(tags) if tags else ()
 
     def put(
         self, key: Hashable, value: Any, fresh_ns: int, stale_ns: int = 0, *, tags: Iterable[str] = (), made_ns: int = 0,
-        weight: int | None = None, token: int | None = None, beta: float = 1.0,
+        weight: int | None = None, token: Token | None = None, beta: float = 1.0,
     ) -> bool:  # fmt: skip
         """Keep a value good for `fresh_ns`, then servable for `stale_ns` more while it is refreshed; both within `life_ns_max`.
 
@@ -229,13 +219,14 @@ class Level1:
         early = max(now, fresh - int(SAMPLED * beta * made_ns)) if made_ns and beta else fresh
         out: list[Entry] = []
         with self._lock:
-            if self._closed or (token is not None and token != self.token(key)):
+            marked = tuple(tags)
+            if self._closed or (token is not None and token != self.token(key, marked)):
                 return False
             if weight * 4 > self.bytes_max:
                 self.left["too_large"] += 1
                 self._take(key, "replaced")
                 return False
-            marks = self._marks_of(tuple(tags)) if tags else ()
+            marks = self._marks_of(marked) if marked else ()
             entry = Entry(key, value, early, fresh, stale, made_ns, weight, marks, self._epoch)
             old = self._entries.get(key)
             if old is not None:
@@ -318,7 +309,6 @@ class Level1:
                 self.clear()
             self._versions[tag] = self._versions.get(tag, 0) + 1
             self._marks.clear()
-            self._generation += 1
             self._raise()
 
     def invalidate_matching(self, pattern: str) -> int:

@@ -62,6 +62,8 @@ class Level2:
         self.latency = Histogram(np.zeros(Histogram.SIZE, np.int64))
         self.counts: Counter[str] = Counter()
         """hits, misses, unknown, filled, refused, dropped, undecodable, undelivered."""
+        self.level1: object = None
+        """The level that hears through this one; set by the cache above."""
         self.heard: Callable[[list[str] | None], None] = lambda keys: None
         self.tag_heard: Callable[[str], None] = lambda tag: None
         self.pattern_heard: Callable[[str], object] = lambda pattern: None
