@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
@@ -370,3 +372,16 @@ def test_the_breaker_judges_the_share_not_the_row() -> None:
     assert [breaker.allow() for _ in range(5)] == [True, True, True, False, False]
     breaker.success(3)
     assert breaker.state == CLOSED
+
+
+def test_level_1_needs_no_extra_and_level_2_names_its() -> None:
+    """Without redis, hiredis and the compressors the cache works in one process; asking for level 2 says what to install."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('redis', 'hiredis', 'zstandard', 'lz4', 'lz4.block')))\n"
+        "from tercel.cache.cache import Cache\nfrom tercel.cache import care, decorate, warming\n"
+        "cache = Cache('c'); cache.keep('k', lambda: 1); assert cache.get('k') == 1\n"
+        "from tercel.cache.level2 import Level2\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "MissingExtra: cache level 2: redis and hiredis are not installed; pip install 'tercel[redis]'" in done.stderr
