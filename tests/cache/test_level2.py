@@ -395,6 +395,7 @@ def test_a_password_is_asked_and_wrong_ones_are_misses(redis_server: str, tmp_pa
                 assert await one.set("k", 1)
             async with Cache("c", level2=Level2(f"redis://:wrong@127.0.0.1:{server.port}")) as cache:
                 assert await cache.get_or_compute("k", Source(2)) == 2
+                assert await eventually(lambda: "WRONGPASS" in cache.level2.trouble)  # type: ignore[union-attr]
                 assert not cache.level2.up  # type: ignore[union-attr]
 
         run(main)

@@ -106,6 +106,11 @@ class Level2:
         return {f"{host}:{port}": node.breaker.state if node.up else "down" for (host, port), node in self._slots.nodes.items()}
 
     @property
+    def trouble(self) -> str:
+        """Why level 2 is not up, in a line; "" when it is."""
+        return "" if self.up else next((node.trouble for node in self._slots.primaries() if node.trouble), self._slots.trouble)
+
+    @property
     def contract_s(self) -> float:
         """How long after an acknowledged invalidation another process may at worst still serve the old value, once its loop runs again."""
         link = self.link
@@ -273,7 +278,7 @@ class Level2:
             announcement = self._pattern + pattern
             await self._slots.command(announcement, "SET", announcement, "1", "PX", "1000")
             for node in self._slots.primaries():
-                async for keys in self._slots.scan(node, self._data + pattern):
+                async for keys in self._slots.scan(node, self._data + pattern.replace("[!", "[^")):  # Redis says "none of" with ^
                     if not all(await asyncio.gather(*map(self._voids.deliver, keys))):
                         raise Unavailable("cache level 2: a node went away during an invalidation by pattern; say it again")
                     found += len(keys)

@@ -52,6 +52,8 @@ class Node:
         """The server's own name of this run of it: another one after a restart."""
         self.breaker = Breaker(link.breaker)
         self.losses = 0
+        self.trouble = ""
+        """Why it is not up, in a line; "" when it is, or was never tried."""
         self._changed, self._heard_keys = changed, heard
         self._wires: list[Wire] = []
         self._down = asyncio.Event()
@@ -99,11 +101,13 @@ class Node:
             self._down.clear()
             try:
                 await self._connect()
-                backoff = BACKOFF_S
+                backoff, self.trouble = BACKOFF_S, ""
                 self._turn(True)
                 await self._listen()
-            except Unavailable:
-                pass
+            except Unavailable as error:
+                self.trouble = str(error)
+            except Exception as error:  # noqa: BLE001 (an unforeseen answer of a server must not end the task that would connect again)
+                self.trouble = repr(error)
             finally:
                 self._drop()
                 self._turn(False)

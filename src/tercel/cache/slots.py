@@ -45,6 +45,7 @@ class Slots:
         self.floors = array("q", bytes(8 * (SLOTS if cluster else 1)))
         self.up = False
         self.moves = 0
+        self.trouble = ""
         self._seeds, self._skew_ms, self._remap = seeds, skew_ms, remap or (lambda address: address)
         self._heard, self._state, self._moved = heard, state, moved
         self._owners: list[Node | None] = [None] * len(self.floors)
@@ -132,7 +133,10 @@ class Slots:
         """Keep the map true."""
         while True:
             self._doubt.clear()
-            owners = await self._ask_map()
+            try:
+                owners = await self._ask_map()
+            except (TypeError, ValueError, AttributeError) as error:  # an answer of another shape: no map
+                owners, self.trouble = {}, repr(error)
             if owners:
                 self._adopt(owners)
             whole = bool(owners) and self.up
@@ -155,7 +159,8 @@ class Slots:
                     reply, info = await asyncio.gather(node.ask("CLUSTER", "SLOTS"), node.ask("CLUSTER", "INFO"))
                 else:
                     reply, info = await self._ask_stranger(address)
-            except Unavailable:
+            except Unavailable as error:
+                self.trouble = str(error)
                 continue
             epoch = int(field(info, "cluster_current_epoch") or 0) if isinstance(info, bytes | str) else 0
             if isinstance(reply, list) and reply and epoch >= self._epoch:

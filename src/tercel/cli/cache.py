@@ -111,7 +111,8 @@ def _with_level2(redis: str | None, cluster: bool, prefix: str, use: Callable[[L
     async def main() -> Any:
         async with Level2(address, cluster=cluster, prefix=prefix) as level2:
             if not await level2.wait_up(CONNECT_S_MAX):
-                raise Unavailable(f"tercel cache: no answer from Redis within {CONNECT_S_MAX:.0f} s; check the address and the server")
+                reason = f" ({level2.trouble})" if level2.trouble else ""
+                raise Unavailable(f"tercel cache: no answer from Redis within {CONNECT_S_MAX:.0f} s{reason}; check address and server")
             return await use(level2)
 
     return asyncio.run(main())
