@@ -152,7 +152,7 @@ def level1_figures(sides: Mapping[str, Side], looks: int) -> list[Figure]:
     """What one process holds: ratios, memory, and the cost of a hit."""
     labels = [(side, label) for side in sides.values() if side.answers for label in side.answers[0]]
     cost = {label: side.median(lambda answer, label=label: answer[label]) for side, label in labels}
-    memory = {label: side.ready["memory"][label] for side, label in labels}
+    memory = {label: size for side in sides.values() for label, size in side.ready.get("memory", {}).items()}
     ratios: dict[str, dict[str, float]] = {}
     for side in sides.values():
         for trace, found in side.ready.get("ratios", {}).items():
@@ -167,8 +167,8 @@ def level1_figures(sides: Mapping[str, Side], looks: int) -> list[Figure]:
     stable = digest(f"{trace} {found[OURS]:.6f}" for trace, found in sorted(ratios.items()))
     return [
         figure(
-            "cache.hit_ratio", max(behind.values()), 0.0 if len(labels) > 1 else None, unit="points behind the best", peer="best policy",
-            source="seven traces, worst of them", table=ratio_table, result_hash=stable, **shared,
+            "cache.hit_ratio", max(behind.values()), 0.0 if memory.keys() - {OURS} else None, unit="points behind the best",
+            peer="best policy", source="seven traces, worst of them", table=ratio_table, result_hash=stable, **shared,
         ),
         figure(
             "cache.memory", memory[OURS], next(iter(peer_memory.values()), None), unit="bytes/entry", peer=TTL_PEER,
