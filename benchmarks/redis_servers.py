@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import shutil
 import signal
 import socket
@@ -33,23 +32,19 @@ def needed() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, for which the cluster's bus port (10,000 higher) is also in range."""
+    """Ports nobody listens on, nor on the cluster's bus port, which is 10,000 higher."""
     with contextlib.ExitStack() as stack:
         found: list[int] = []
-        while len(found) < count:
-            one = stack.enter_context(socket.socket())
+        for _ in range(1_000):
+            one, bus = stack.enter_context(socket.socket()), stack.enter_context(socket.socket())
             one.bind(("127.0.0.1", 0))
             port = int(one.getsockname()[1])
-            if port < 55_000:
+            with contextlib.suppress(OSError, OverflowError):
+                bus.bind(("127.0.0.1", port + 10_000))
                 found.append(port)
-            if len(found) < count and port >= 55_000:
-                found += [candidate for candidate in range(20_000 + os.getpid() % 9_000, 32_000) if _free(candidate)][: count - len(found)]
-        return found
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) != 0
+            if len(found) == count:
+                return found
+    raise OSError(f"no {count} free ports were found")
 
 
 def _die_with_parent() -> None:

@@ -13,6 +13,27 @@ from tests.cache.test_level2 import Source, eventually, run, two
 
 
 @pytest.mark.timeout(120)
+def test_a_cluster_does_what_one_server_does(servers: list[Server]) -> None:
+    """Keys, tags and patterns over three primaries: what one makes the other finds, what one invalidates the other forgets."""
+
+    async def main() -> None:
+        async with two(servers[0].url, "whole", cluster=True) as (one, other):
+            for number in range(90):
+                assert await one.set(f"k{number}", number, tags=(f"t{number % 3}",))
+            ask = [other.get_or_compute(f"k{number}", Source(-1), tags=(f"t{number % 3}",)) for number in range(90)]
+            assert await asyncio.gather(*ask) == list(range(90))
+            assert await one.invalidate_tag("t0")
+            assert await eventually(lambda: other.get("k0") is None and other.get("k87") is None)
+            assert await other.get_or_compute("k3", Source("new"), tags=("t0",)) == "new"
+            assert other.get("k1") == 1
+            assert await one.invalidate_matching("k[!0]*") >= 60
+            assert await eventually(lambda: not any(other.get(f"k{number}") is not None for number in range(10, 90)))
+            assert await other.get_or_compute("k44", Source("newer")) == "newer"
+
+    run(main)
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("fault", ["fail-over", "partition", "slow node", "restart", "full memory", "reshard", "freeze"])
 def test_no_read_is_staler_than_the_contract(servers: list[Server], fault: str) -> None:
     """Through the fault no reader gets a version whose end was acknowledged longer ago than the contract, and nothing is raised."""
@@ -33,27 +54,6 @@ def test_a_soak_of_all_faults_is_never_stale(servers: list[Server]) -> None:
     assert made.history.stale(made.contract_ns) == []
     assert made.history.impossible() == []
     assert made.counts["not healed"] == 0
-
-
-@pytest.mark.timeout(120)
-def test_a_cluster_does_what_one_server_does(servers: list[Server]) -> None:
-    """Keys, tags and patterns over three primaries: what one makes the other finds, what one invalidates the other forgets."""
-
-    async def main() -> None:
-        async with two(servers[0].url, "whole", cluster=True) as (one, other):
-            for number in range(90):
-                assert await one.set(f"k{number}", number, tags=(f"t{number % 3}",))
-            ask = [other.get_or_compute(f"k{number}", Source(-1), tags=(f"t{number % 3}",)) for number in range(90)]
-            assert await asyncio.gather(*ask) == list(range(90))
-            assert await one.invalidate_tag("t0")
-            assert await eventually(lambda: other.get("k0") is None and other.get("k87") is None)
-            assert await other.get_or_compute("k3", Source("new"), tags=("t0",)) == "new"
-            assert other.get("k1") == 1
-            assert await one.invalidate_matching("k[!0]*") >= 60
-            assert await eventually(lambda: not any(other.get(f"k{number}") is not None for number in range(10, 90)))
-            assert await other.get_or_compute("k44", Source("newer")) == "newer"
-
-    run(main)
 
 
 def test_the_checker_finds_a_stale_read() -> None:

@@ -138,14 +138,14 @@ class Cache:
         full = self._prefix + key
         value = self._plain(full)
         if value is MISSING:
-            entry = self._look(full)
+            entry, tags = self._look(full), tuple(tags)
             work = Work(self, full, compute, life, tuple(self._prefix + tag for tag in tags))
             if entry is not None:
                 value = self._near_the_end(entry, work)
             else:
                 self.level1.misses += 1
                 if self.missed is not None:
-                    self.missed(key, compute, life, tuple(tags))
+                    self.missed(key, compute, life, tags)
                 if deadline_s is None:
                     value = await self.flights.run(full, work.fetch, work.tags)
                 else:
@@ -158,14 +158,11 @@ class Cache:
     def _near_the_end(self, entry: Entry, work: Work) -> Any:
         """Serve an entry that is stale, or good but perhaps to be refreshed early; at most one refresh runs."""
         now = self.level1.clock()
-        if now >= entry.fresh_ns:
-            self.counts["stale"] += 1
-            if not self.flights.under_way(work.full):
-                self.flights.start(work.full, work.refresh, work.tags)
-        elif early.due(now, entry.fresh_ns, entry.made_ns, self.beta, 1.0 - self._chance.random()) and not self.flights.under_way(
-            work.full
-        ):
-            self.counts["early"] += 1
+        stale = now >= entry.fresh_ns
+        refresh = stale or early.due(now, entry.fresh_ns, entry.made_ns, self.beta, 1.0 - self._chance.random())
+        self.counts["stale"] += stale
+        if refresh and not self.flights.under_way(work.full) and not self.flights.swamped:
+            self.counts["early"] += not stale
             self.flights.start(work.full, work.refresh, work.tags)
         return self.level1.hit(entry)
 

@@ -44,6 +44,11 @@ class Flights:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    @property
+    def swamped(self) -> bool:
+        """Whether a new key would be refused."""
+        return len(self._tasks) >= self.flights_max
+
     def under_way(self, key: Hashable) -> bool:
         """Whether a flight that still counts is under way for the key."""
         return key in self._by_key
@@ -54,7 +59,7 @@ class Flights:
         if flight is not None:
             self.joined += 1
             return flight
-        if len(self._tasks) >= self.flights_max:
+        if self.swamped:
             raise Overloaded(f"cache: {self.flights_max} computations are under way; raise flights_max or ask for less at once")
         flight = Flight(key, tags)
         self._by_key[key] = flight
