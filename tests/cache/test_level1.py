@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable
@@ -298,15 +299,21 @@ def test_a_value_whose_end_calls_the_cache_freezes_nothing() -> None:
     assert level.bytes == sum(entry.weight for entry in level._entries.values())
 
 
-def test_threads_share_a_level() -> None:
-    """Four threads that look, keep and invalidate leave the books in order and never see another key's value."""
-    level = Level1(entries_max=50)
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_threads_share_a_level(policy: str) -> None:
+    """Four threads that look, keep and invalidate leave the books in order and see no other key's value, however often they switch."""
+    level = Level1(entries_max=8, policy=policy)
     wrong: list[Any] = []
 
     def work(seed: int) -> None:
-        draw = Random(seed)
-        for _ in range(4_000):
-            key = draw.randrange(100)
+        try:
+            play(Random(seed))
+        except Exception as error:
+            wrong.append(error)
+
+    def play(draw: Random) -> None:
+        for _ in range(15_000):
+            key = draw.randrange(12)
             value = level.get(key)
             if value is None:
                 level.put(key, key * 7 + 1, 20 * NS_PER_S, tags=("odd",) if key & 1 else ())
@@ -318,13 +325,18 @@ def test_threads_share_a_level() -> None:
                 level.invalidate(key)
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(before)
     assert wrong == []
     assert level.bytes == sum(entry.weight for entry in level._entries.values())
-    assert len(level) <= 50
+    assert len(level) <= 8
 
 
 def test_bad_bounds_and_policies_are_refused_by_name() -> None:

@@ -12,8 +12,8 @@ look is a miss until `open`, which also forgets everything.
 one of the tags or the whole level was invalidated since. Keys share 256 counts: a neighbour's invalidation may cost a put, never a wrong
 one.
 
-Threads may share a level: changes are under a lock, reads are not. The lock is re-entrant and values are released outside it, so that a
-value whose end calls back into the cache cannot freeze the process.
+Threads may share a level: changes are under a lock, reads are not, but for the policies that move what is read. The lock is re-entrant and
+values are released outside it, so that a value whose end calls back into the cache cannot freeze the process.
 """
 
 from __future__ import annotations
@@ -97,7 +97,8 @@ class Level1:
     def _bind(self) -> None:
         """Make the hit: `get` and `plain` share the count of hits and the epoch."""
         epoch, hits = self._epoch, 0
-        probe, clock, touch, slow = self._entries.get, self.clock, self._policy.touch, self._slow
+        probe, clock, slow = self._entries.get, self.clock, self._slow
+        touch = self._touch if self._policy.touch is not None else None
         record, missing, all_seen, mask = self.latency.record, MISSING, MAX_SEEN, TIMED_EVERY - 1
 
         def plain(key: Hashable) -> Any:
@@ -178,10 +179,14 @@ class Level1:
         self._count(1)
         if entry.seen < MAX_SEEN:
             entry.seen += 1
+        self._touch(entry)
+        return entry.value
+
+    def _touch(self, entry: Entry) -> None:
+        """Let a policy that moves entries see a use; another thread must not evict meanwhile."""
         if self._policy.touch is not None:
             with self._lock:
                 self._policy.touch(entry)
-        return entry.value
 
     def look(self, key: Hashable) -> Entry | None:
         """The entry that may still be served, good or stale, or None; uncounted. What has expired or lost a tag leaves here."""
