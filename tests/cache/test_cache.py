@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from tercel.cache.decorate import cached
 from tercel.cache.flight import Flights, Overloaded
 from tercel.cache.level1 import Level1
 from tercel.cache.lives import Life
+from tercel.cache.predictions import Predictions
 
 
 def run(main: Callable[[], Awaitable[Any]]) -> Any:
@@ -387,3 +389,31 @@ def test_level_1_needs_no_extra_and_level_2_names_its() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "MissingExtra: cache level 2: redis and hiredis are not installed; pip install 'tercel[redis]'" in done.stderr
+
+
+def test_predictions_are_kept_by_model_and_rounded_features() -> None:
+    """Features that round to the same find the prediction, another model does not, a replaced model's are gone, 5,000 are kept."""
+
+    async def main() -> None:
+        predictions, asked = Predictions(), 0
+
+        async def predict() -> dict[str, float]:
+            nonlocal asked
+            asked += 1
+            return {"confidence": 0.8, "move": 1e-4}
+
+        row = np.array([1.1, 2.2, np.nan])
+        assert predictions.find("m1", row) is None
+        first = await predictions.of("m1", row, predict)
+        assert predictions.find("m1", row + 1e-9) is first is await predictions.of("m1", row, predict)
+        assert predictions.find("m2", row) is None
+        assert asked == 1
+        assert await predictions.forget("m1")
+        assert predictions.find("m1", row) is None
+        for number in range(5_100):
+            await predictions.of("m1", np.array([float(number)]), predict)
+        assert len(predictions.cache.level1) == 5_000
+        with pytest.raises(ConfigError, match="a confidence from 0 to 1, found 7"):
+            await predictions.of("m1", row, lambda: 7)
+
+    run(main)
