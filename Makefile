@@ -43,7 +43,7 @@ check: dev
 	@echo 'check: tidy' && $(BIN)/python -m pytest -q --no-header tests/test_tidy.py
 
 test: dev
-	@.ci/system chromium strace libgomp1 nodejs || true
+	@.ci/system chromium strace libgomp1 nodejs redis-server || true
 	@$(MAKE) --no-print-directory check
 	@echo 'test: pytest, $(WORKERS) workers'
 	@$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadfile -m 'not peers' --ignore=tests/test_tidy.py $(ARGS)
@@ -62,6 +62,7 @@ bench: dev
 
 soak: dev
 	@$(BIN)/python -m benchmarks soak $(ARGS)
+	@$(BIN)/python -m benchmarks cache_soak --minutes 60 $(ARGS)
 
 docs: dev
 	@echo 'docs: links, anchors, commands and code blocks' && $(BIN)/python -m pytest -q --no-header tests/test_docs.py

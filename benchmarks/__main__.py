@@ -14,19 +14,21 @@ import msgspec
 
 from benchmarks.harness import Figure, Options, text
 
-NAMES = ("backtest", "browser", "features", "forest", "latency", "soak")
-ALL = ("backtest", "browser", "features", "forest", "latency")  # soak takes an hour, so it has to be named
+NAMES = ("backtest", "browser", "features", "forest", "cache", "cache_soak", "latency", "soak")
+ALL = ("backtest", "browser", "features", "forest", "cache", "latency")  # the soaks take their time, so they have to be named
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; its help is the reference."""
     made = argparse.ArgumentParser(prog="python -m benchmarks", description="Figures of Tercel beside its peers, measured in the same run.")
-    made.add_argument("names", nargs="+", metavar="NAME", choices=[*NAMES, "all", "list"], help=f"{', '.join(NAMES)}; all (but soak); list")
+    made.add_argument(
+        "names", nargs="+", metavar="NAME", choices=[*NAMES, "all", "list"], help=f"{', '.join(NAMES)}; all (but the soaks); list"
+    )
     made.add_argument("--quick", action="store_true", help="fewer rows and repeats: for a look, not for publishing")
     made.add_argument("--json", action="store_true", help="one JSON object per figure; the last line is the headline")
     made.add_argument("--no-peers", action="store_true", help="our side only")
     made.add_argument("--rows", type=int, metavar="N", help="at most N rows of input")
-    made.add_argument("--minutes", type=float, metavar="N", help="how long soak and latency watch")
+    made.add_argument("--minutes", type=float, metavar="N", help="how long the soaks and latency watch")
     return made
 
 

@@ -42,6 +42,7 @@ VERBS: Final = {
     "resume": Verb("tercel.cli.resume:resume", "Let orders be sent again after a halt."),
     "why": Verb("tercel.cli.why:why", "Explain why an order was, or was not, sent."),
     "check": Verb("tercel.cli.check:app", "Prove on your own data that nothing looks ahead."),
+    "cache": Verb("tercel.cli.cache:app", "See, warm, clear and measure the caches of running processes."),
     "doctor": Verb("tercel.cli.doctor:doctor", "Say what is missing on this machine and how to mend it."),
 }
 

@@ -1,0 +1,57 @@
+"""Predictions, kept by model and rounded features for as long as they are sure of themselves (P3).
+
+Worth it where a prediction costs more than the hash of its features, some ten microseconds: neural models, ensembles, models behind a
+network. A forest of this package is faster than that and is asked directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tercel.base.errors import ConfigError
+from tercel.cache.cache import Cache
+from tercel.cache.keys import DECIMALS, key
+from tercel.cache.level1 import Level1
+from tercel.cache.lives import Life, prediction_life
+
+if TYPE_CHECKING:
+    from tercel.cache.level2 import Level2
+
+ENTRIES: Final = 5_000
+
+Prediction = Mapping[str, Any]
+"""What a model says; `confidence` from 0 to 1 decides how long it is kept."""
+
+
+class Predictions:
+    """At most 5,000 predictions in level 1. `model` below is whatever tells one trained model from another, such as its hash."""
+
+    def __init__(self, *, level2: Level2 | None = None, entries_max: int = ENTRIES, decimals: int = DECIMALS) -> None:
+        self.cache = Cache("predictions", level1=Level1(entries_max=entries_max), level2=level2)
+        self._decimals = decimals
+
+    def find(self, model: str, features: npt.NDArray[np.floating[Any]]) -> Prediction | None:
+        """What level 1 has for float[n] features that round to the same, or None."""
+        found: Prediction | None = self.cache.get(key(model, features, decimals=self._decimals))
+        return found
+
+    async def of(self, model: str, features: npt.NDArray[np.floating[Any]], predict: Callable[[], Any]) -> Prediction:
+        """The prediction for float[n] features, from the nearest place that has it, else by `predict()`, plain or awaitable."""
+        name = key(model, features, decimals=self._decimals)
+        found: Prediction = await self.cache.get_or_compute(name, predict, life=_life, tags=(model,))
+        return found
+
+    async def forget(self, model: str) -> bool:
+        """Forget everything a model said, everywhere: it was replaced."""
+        return await self.cache.invalidate_tag(model)
+
+
+def _life(found: Prediction) -> Life:
+    try:
+        return prediction_life(float(found["confidence"]))
+    except (KeyError, TypeError, ValueError):
+        raise ConfigError(f"prediction: expected a mapping with a confidence from 0 to 1, found {found!r:.80}") from None

@@ -1,0 +1,141 @@
+"""`tercel cache`: what the caches of running processes do, warming and clearing them, and a benchmark."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from tercel.cache.level2 import Level2
+
+app = App(name="cache", help="See, warm, clear and measure the caches of running processes.")
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of tables.")]
+Redis = Annotated[str | None, Parameter(help="Address of level 2, redis://host:port; without it TERCEL_REDIS.")]
+Cluster = Annotated[bool, Parameter(negative="", help="The address is that of a cluster; more seeds after commas.")]
+Prefix = Annotated[str, Parameter(help="What every key begins with.")]
+
+CONNECT_S_MAX = 5.0
+DEFAULT_PREFIX = "tercel:"
+
+
+@app.command
+def stats(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> int:
+    """Show what each process's cache did, as it told level 2 within the last minute, and what to do about it."""
+    import msgspec
+
+    from tercel.cache.metrics import Stats, advice
+
+    async def ask(level2: Level2) -> dict[str, bytes]:
+        return await level2.told()
+
+    told = {name: msgspec.json.decode(data, type=Stats) for name, data in sorted(_with_level2(redis, cluster, prefix, ask).items())}
+    if json:
+        sys.stdout.write(
+            msgspec.json.encode({name: {"stats": found, "advice": advice(found)} for name, found in told.items()}).decode() + "\n"
+        )
+        return 0
+    _show(told)
+    return 0
+
+
+@app.command
+def warm(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX) -> None:
+    """Ask every process that takes care of its cache to do its warming jobs now."""
+    _with_level2(redis, cluster, prefix, lambda level2: level2.ask_all("warm"))
+    from tercel.cli.show import say
+
+    say("asked every process to warm its cache")
+
+
+@app.command
+def clear(pattern: str = "*", *, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX) -> None:
+    """Invalidate the keys that a pattern matches, everywhere.
+
+    Parameters
+    ----------
+    pattern
+        A shell pattern over full keys, which begin with the cache's name: "predictions:*".
+    """
+    found = _with_level2(redis, cluster, prefix, lambda level2: level2.invalidate_matching(pattern))
+    from tercel.cli.show import say
+
+    say(f"{found:,} keys of level 2 were invalidated, and what matches in every level 1")
+
+
+@app.command
+def bench(*, redis: Redis = None, cluster: Cluster = False, operations: int = 1_000, json: Json = False) -> int:
+    """Measure sets and gets of (10, 50, 60) float32 arrays and of small values: mean, p95, p99 and errors, in each level there is.
+
+    Parameters
+    ----------
+    operations
+        How many sets and how many gets of each.
+    """
+    import msgspec
+
+    from tercel.cache.measure import measure
+
+    address = redis or os.environ.get("TERCEL_REDIS") or ""
+    rows = asyncio.run(measure(address, cluster, operations))
+    if json:
+        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+    else:
+        from tercel.base.text import console, table
+
+        cells = [
+            (row["what"], f"{row['count']:,}", *(f"{row[name]:,.1f}" for name in ("mean_us", "p95_us", "p99_us")), str(row["errors"]))
+            for row in rows
+        ]
+        console().print(table("Cache, µs", ("operation", "count", "mean", "p95", "p99", "errors"), cells))
+        if not address:
+            console().print("level 2 was left out: give --redis, or set TERCEL_REDIS", highlight=False)
+    return 1 if any(row["errors"] for row in rows) else 0
+
+
+def _with_level2(redis: str | None, cluster: bool, prefix: str, use: Callable[[Level2], Awaitable[Any]]) -> Any:
+    """Connect, use, close. Raises `ConfigError` without an address, `Unavailable` when nothing answers there."""
+    from tercel.base.errors import ConfigError
+
+    address = redis or os.environ.get("TERCEL_REDIS")
+    if not address:
+        raise ConfigError("tercel cache: expected the address of Redis: --redis redis://host:port, or TERCEL_REDIS")
+    from tercel.cache.level2 import Level2
+    from tercel.cache.reading import Unavailable
+
+    async def main() -> Any:
+        async with Level2(address, cluster=cluster, prefix=prefix) as level2:
+            if not await level2.wait_up(CONNECT_S_MAX):
+                reason = f" ({level2.trouble})" if level2.trouble else ""
+                raise Unavailable(f"tercel cache: no answer from Redis within {CONNECT_S_MAX:.0f} s{reason}; check address and server")
+            return await use(level2)
+
+    return asyncio.run(main())
+
+
+def _show(told: dict[str, Any]) -> None:
+    from tercel.base.text import console, table
+    from tercel.cache.metrics import advice
+
+    out = console()
+    if not told:
+        out.print("no process has told of its cache within the last minute", highlight=False)
+        return
+    rows = [
+        (
+            name, f"{found.hit_share:.1%}", f"{found.hits:,}", f"{found.level2_hits:,}", f"{found.misses:,}", f"{found.errors:,}",
+            f"{found.level1.p50_us:,.1f}", f"{found.level2.p99_us:,.0f}" if found.level2 else "-", f"{found.fill:.0%}",
+            f"{found.bytes / 2**20:,.1f}",
+        )
+        for name, found in told.items()
+    ]  # fmt: skip
+    heads = ("cache", "hit", "level 1", "level 2", "misses", "errors", "p50 µs", "level 2 p99 µs", "full", "MiB")
+    out.print(table("Caches", heads, rows))
+    for name, found in told.items():
+        for line in advice(found):
+            out.print(f"{name}: {line}", highlight=False)
