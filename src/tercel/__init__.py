@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from tercel.features.stream import FeatureStream
     from tercel.models.barriers import triple_barrier
     from tercel.models.model import Model, with_own
+    from tercel.models.on_demand import OnDemand
     from tercel.models.registry import Registry
     from tercel.risk.limits import Limits
 
@@ -69,6 +70,7 @@ _MODULE_OF: Final = {
     "Limits": "tercel.risk.limits",
     "Model": "tercel.models.model",
     "ModelRule": "tercel.decision.rules",
+    "OnDemand": "tercel.models.on_demand",
     "Plan": "tercel.drivers.session",
     "Registry": "tercel.models.registry",
     "SimulatedHistory": "tercel.drivers.history",
@@ -120,6 +122,7 @@ __all__ = [
     "Limits",
     "Model",
     "ModelRule",
+    "OnDemand",
     "Plan",
     "Registry",
     "SimulatedHistory",
