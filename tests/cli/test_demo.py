@@ -38,6 +38,9 @@ def test_without_data_it_simulates_and_says_so(home: Path, tmp_path: Path) -> No
     said = demo(cwd=tmp_path)
     assert f"the simulated market: no data was given, and your catalog ({paths.catalog_dir()}) has no quotes\n" in said
     assert "EURUSD@sim" in said
+    assert "EDGE\n" in said  # or NO EDGE: the verdict of a training that had enough to learn from
+    assert "4. back-test of the model, out of sample" in said
+    assert "Out of sample: demo@1, 5 folds" in said
     assert "(new), epoch 1, feed simulator" in said
 
 

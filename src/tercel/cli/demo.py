@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tercel.drivers.session import Plan
 
 ACCOUNT = "demo"
-SIMULATED_HOURS = 12
+SIMULATED_HOURS = 24  # the longest of the default features is known after six
 MODEL = "demo"
 SEED = 7
 KEPT = ("control.map", "control.lock", "trader.lock")
