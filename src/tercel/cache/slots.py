@@ -148,10 +148,12 @@ class Slots:
             await asyncio.sleep(0.02)  # several doubts at once are one
 
     async def _ask_map(self) -> dict[Address, list[int]]:
-        """Slots by primary, from the first node that answers; empty when none does.
+        """Slots by primary, from the first node that knows an owner for every slot, else from the one that knows most; {} from none.
 
         A node that was away and still lives in an older epoch of the cluster than one seen before is not believed.
         """
+        best: dict[Address, list[int]] = {}
+        most = 0
         for address in [*(node.address for node in self.nodes.values() if node.up), *self._seeds, *self.nodes]:
             node = self.nodes.get(address)
             try:
@@ -165,8 +167,13 @@ class Slots:
             epoch = int(field(info, "cluster_current_epoch") or 0) if isinstance(info, bytes | str) else 0
             if isinstance(reply, list) and reply and epoch >= self._epoch:
                 self._epoch = epoch
-                return self._owners_of(reply, address[0])
-        return {}
+                owners = self._owners_of(reply, address[0])
+                known = sum(map(len, owners.values()))
+                if known >= SLOTS:
+                    return owners
+                if known > most:
+                    best, most = owners, known
+        return best
 
     def _owners_of(self, reply: list[Any], asked: str) -> dict[Address, list[int]]:
         """Slots by primary of a CLUSTER SLOTS answer; a node that does not know its own host means the one that was asked."""
