@@ -10,20 +10,25 @@ import numpy.typing as npt
 import pytest
 from msgspec import structs
 
+from tercel.base import paths
+from tercel.base.errors import ConfigError
 from tercel.base.records import QUOTE, Records, empty
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns
 from tercel.core.market_phase import ROW_CLOSE, ROW_MODEL
 from tercel.decision.rules import ModelRule
+from tercel.drivers import seats
 from tercel.drivers.backtest import Backtest
 from tercel.drivers.lookahead import Recorded
 from tercel.drivers.session import Plan
 from tercel.drivers.trader import Trader, TraderOptions
 from tercel.features.spec import FeatureSet, bars, returns, volatility
+from tercel.journal.entries import Note
 from tercel.models.barriers import triple_barrier
 from tercel.models.manifest import FINAL, Calibration, Part
 from tercel.models.model import Model
 from tests.drivers.random_walks import EURUSD, START_NS
 from tests.models.made import model_of, stump
+from tests.traders import journal_of
 
 FEATURES = FeatureSet(bars("10s"), (returns(1), volatility(5)))
 PLAIN = Calibration(slope=1.0, offset=0.0, win=1.0, loss=1.0)
@@ -197,3 +202,39 @@ def test_a_start_that_fails_behind_a_rewarm_seats_the_new_model(home: Any, monke
     pass_time(trader, feed, 203, 620)
     trader.close()
     assert set(speakers(rows).values()) == {trader._seats._engine.models.place(new, parts[0])}
+
+
+def test_a_stored_model_that_is_damaged_stops_no_start(home: Any) -> None:
+    """It is skipped, and the journal says so."""
+    folder = paths.bound_dir("damaged")
+    folder.mkdir(parents=True)
+    (folder / "12345.bound").write_bytes(b"")
+    trader, _ = trader_of("damaged")
+    assert trader.start().how == "new"
+    trader.close()
+    notes = [one.text for one in journal_of("damaged") if isinstance(one, Note)]
+    assert any("skipped: " in note and "12345.bound: expected a bound model, found 0 words" in note for note in notes)
+
+
+def test_a_model_that_has_learnt_what_is_to_come_is_not_taken(home: Any) -> None:
+    """Bound and stored it may be; it is seated once the trader has lived through what it has seen."""
+    trader, feed = trader_of("early")
+    trader.start()
+    seen = structs.replace(PLAIN, slope=1.3)
+    final = structs.replace(part(FINAL, "a.json", 0, 0, seen=START_NS + 100 * NS_PER_S), long_calibration=seen, short_calibration=seen)
+    ((_, number),) = seats.store(model(final), "early")
+    with pytest.raises(ConfigError, match="it has learnt from what was known until"):
+        trader._seats.take(str(number))
+    pass_time(trader, feed, 0, 120)
+    assert int(trader._seats.take(str(number)).view(np.int64)[4]) == number
+    trader.close()
+
+
+def test_an_anchor_needs_a_past(home: Any) -> None:
+    """A feed without history before it cannot bring features from their anchor to its start, so the trader does not start."""
+    anchored = replace(PLAN, features=replace(PLAN.features, anchor="2026-01-01"), decide=None)
+    trader, _ = trader_of("anchored", anchored)
+    with pytest.raises(ConfigError, match=r"bars\.anchor: expected a feed with history of the catalog before it, found clockwork"):
+        trader.start()
+    for one in (trader.journal, trader.log, trader.control):
+        one.close()
