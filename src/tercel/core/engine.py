@@ -158,14 +158,16 @@ class Engine:
     @property
     def seated(self) -> frozenset[int]:
         """Numbers of the models that score some instrument now."""
-        base, step = int(self.market[M_BASE]), int(self.market[M_SLOT_WORDS])
-        return frozenset(self.market[base + BAR_WORDS + self.config.program.state_words + N_MODEL :: step].tolist()) - {0}
+        return frozenset(self._model_words(N_MODEL).tolist()) - {0}
 
     @property
     def late(self) -> bool:
         """Whether some instrument stands on its last good features."""
+        return bool(self._model_words(N_LATE).any())
+
+    def _model_words(self, word: int) -> npt.NDArray[np.int64]:
         base, step = int(self.market[M_BASE]), int(self.market[M_SLOT_WORDS])
-        return bool(self.market[base + BAR_WORDS + self.config.program.state_words + N_LATE :: step].any())
+        return self.market[base + BAR_WORDS + self.config.program.state_words + word :: step]
 
     def push(self, records: Records) -> None:
         """Apply sequenced inputs (dtype TICK). Raises `CoreFault` before the input that could not be applied."""

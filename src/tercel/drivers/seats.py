@@ -62,10 +62,13 @@ class Seats:
         self._rule = decide if isinstance(decide, ModelRule) else None
         self._account, self._engine = account, engine
         self.skipped: list[str] = []  # stored models that cannot be used, and why
+        self.orders: list[Records] = []
+        """The commands that seat the parts of the plan's own model, each when it may speak: on a recording of its training, the folds."""
         if self._rule is None:
             return
-        self._meaning = meaning_of(self._rule.model.manifest)
-        self.first()
+        model = self._rule.model
+        self._meaning = meaning_of(model.manifest)
+        self.orders = schedule.commands(schedule.honest(model), model, engine.models, engine.config.instruments)
         self._own = frozenset(engine.models.numbers)
         stored = sorted(paths.bound_dir(account).glob("*.bound"), key=lambda path: path.stat().st_mtime)
         for path in stored[:-KEPT]:
@@ -78,12 +81,6 @@ class Seats:
                 continue
             if bound.meaning == self._meaning:
                 engine.models.put(bound)
-
-    def first(self) -> list[Records]:
-        """The commands that seat the parts of the plan's own model, each when it may speak: on a recording of its training, the folds."""
-        if self._rule is None:
-            return []
-        return schedule.commands(schedule.honest(self._rule.model), self._rule.model, self._engine.models, self._engine.config.instruments)
 
     def take(self, wanted: str) -> Records:
         """The command that seats what a request names: "NUMBER" or "NUMBER INSTRUMENT", bound and stored by whoever asks.

@@ -127,7 +127,7 @@ class Trader:
                 )
             # The state before the first input, from which a log without a snapshot is replayed, too.
             Warming(self._past, self.core.program.anchor, self.plan.feed_latency_ns, self.sequencer, self.engine).run(progress)
-        recovery = Recovery(self.folder, self.engine, self.sequencer, self.log, self.journal, self.layout_hash, self._seats.first())
+        recovery = Recovery(self.folder, self.engine, self.sequencer, self.log, self.journal, self.layout_hash, self._seats.orders)
         recovery.feed = self.options.feed
         self._outputs = recovery.made
         self.recovered = recovery.run(replay_all=self._has_python_strategy)
@@ -182,12 +182,11 @@ class Trader:
         self._apply(command(EPOCH, 0, self.epoch))
         if self.recovered is not None and self.recovered.how == "rewarmed":
             self._apply(command(REWARM, 0, self.core.program.memory_rows))
-        self._orders = schedule.Merger(self._seats.first())
-        assert self.recovered is not None
-        recovered = self.recovered.how == "recovered"
+        self._orders = schedule.Merger(self._seats.orders)
+        how = self.recovered.how if self.recovered is not None else "new"
         # A log holds those before its last stamp; one of that very instant may have been lost with its end, and is seated again.
-        for order in self._orders.due(self.sequencer.stamp - 1 if recovered else self.sequencer.stamp):
-            if self.recovered.how == "new":
+        for order in self._orders.due(self.sequencer.stamp - (how == "recovered")):
+            if how == "new":
                 self._apply(order)
         lost = self.engine.seated - set(self.engine.models.numbers)
         if lost:
@@ -358,12 +357,13 @@ class Trader:
 
     def _take_model(self, request: Request) -> None:
         try:
-            self._apply(self._seats.take(request.why))
-            state = TAKEN
+            order = self._seats.take(request.why)
         except TercelError as error:
             self._note(entries.Note("model", f"refused: {error}"))
-            state = REFUSED
-        self.control.acknowledge(request, self.engine.input_number, state)
+            self.control.acknowledge(request, self.engine.input_number, REFUSED)
+            return
+        self._apply(order)  # outside: a fault of the core is no refusal, it ends the trader
+        self.control.acknowledge(request, self.engine.input_number, TAKEN)
 
     def _housekeeping(self, now: int, state: str) -> None:
         if now - self._published >= PUBLISH_NS:
