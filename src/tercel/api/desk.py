@@ -30,7 +30,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from tercel.api.guard import Guard
-from tercel.api.handlers import Desk, chart, instruments, positions
+from tercel.api.handlers import Desk, instruments, positions
 from tercel.api.views import reason_views, stage_views
 from tercel.base.errors import ConfigError, TercelError
 from tercel.base.paths import run_dir, session_dir
@@ -66,11 +66,13 @@ def application(run_folder: Path, journal_folder: Path) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as group:
-            loop = group.create_task(desk.hub.run())
-            loop.add_done_callback(_stop_when_failed)
+        async with desk.past, asyncio.TaskGroup() as group:
+            loops = [group.create_task(desk.hub.run()), group.create_task(desk.past.care())]
+            for loop in loops:
+                loop.add_done_callback(_stop_when_failed)
             yield
-            loop.cancel()
+            for loop in loops:
+                loop.cancel()
 
     def reading(make: Callable[[LiveFrame, Request], object]) -> Callable[[Request], Any]:
         return partial(desk.read, make)
@@ -84,7 +86,7 @@ def application(run_folder: Path, journal_folder: Path) -> Starlette:
         Route("/api/positions", reading(positions)),
         Route("/api/latency", reading(lambda frame, _: {"stages": stage_views(frame)})),
         Route("/api/reasons", reading(lambda frame, _: {"reasons": reason_views(frame)})),
-        Route("/api/historical/chart-data/{symbol}", reading(chart)),
+        Route("/api/historical/chart-data/{symbol}", desk.chart),
         Route("/api/halt", desk.halt, methods=["POST"]),
         Route("/api/resume", desk.resume, methods=["POST"]),
         WebSocketRoute("/ws", desk.hub.serve),

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tercel.api.board import Board, encode
+from tercel.api.past import EVERY, Past
 from tercel.api.stream import FRAME_NS, Hub
 from tercel.api.views import candle_rows, currency_views, instrument_view, slot_of, status_view
-from tercel.base.errors import DataError, NotRunning, TercelError
-from tercel.base.time import NS_PER_S, wall_ns
+from tercel.base.errors import ConfigError, DataError, NotRunning, TercelError
+from tercel.base.time import NS_PER_S, parse_duration, wall_ns
 from tercel.observe.control import UNANSWERED, Ack, ControlClient
 from tercel.observe.live import LiveFrame
 
@@ -53,6 +54,7 @@ class Desk:
     def __init__(self, run_folder: Path, journal_folder: Path) -> None:
         self.board = Board(run_folder, journal_folder)
         self.hub = Hub(self.board)
+        self.past = Past()
 
     def _newest(self) -> Board:
         now = wall_ns()
@@ -88,6 +90,20 @@ class Desk:
     async def signals(self, request: Request) -> Response:
         """The newest signal of each instrument."""
         return json_answer({"signals": list(self._newest().blotter.signals.values())})
+
+    async def chart(self, request: Request) -> Response:
+        """Candles of one symbol, oldest first: those of the running trader, or with `start` (`end`, `every`) recorded history."""
+        start, end, every = (request.query_params.get(name) for name in ("start", "end", "every"))
+        if start is None:
+            return await self.read(chart, request)
+        try:
+            data, rows = await self.past.candles(request.path_params["symbol"], start, end, every or EVERY)
+        except ConfigError as error:
+            return failure(error, 400)
+        except (DataError, TimeoutError) as error:
+            return failure(str(error) or "the history was not read in time; ask again", 503)
+        interval_ms = parse_duration(every or EVERY) / 1e6
+        return json_answer({"symbol": data.instrument.name, "interval_ms": interval_ms, "count": len(rows), "candles": rows.tolist()})
 
     async def health(self, request: Request) -> Response:
         """200 when the trader lives, publishes and has fresh data; 503 otherwise; each part by name."""
