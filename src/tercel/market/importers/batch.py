@@ -31,11 +31,16 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The beginning of a file, up to `HEAD_BYTES`, and its complete lines without line ends (at most 20)."""
+    """The beginning of a file, unpacked, up to `HEAD_BYTES`, and its complete lines without line ends (at most 20).
+
+    `packing` says how the file is compressed ("" when it is not), `members` names the files in a zip; `data` is then of the first of them.
+    """
 
     path: Path
     data: bytes
     lines: tuple[bytes, ...]
+    packing: str = ""
+    members: tuple[str, ...] = ()
 
 
 class Batch(msgspec.Struct):
