@@ -12,7 +12,13 @@ from tercel.base.errors import ConfigError, DataError
 from tercel.market.importers.batch import Format, Head
 from tercel.market.importers.compressed import members, open_plain, packing, sole
 
-MODULES: Final = ("parquet", "truefx", "histdata", "metatrader")  # asked in this order
+MODULES: Final = (  # asked in this order
+    "parquet",
+    "truefx",
+    "histdata",
+    "metatrader",
+    "lean",
+)
 HEAD_BYTES: Final = 1 << 16
 HEAD_LINES: Final = 20
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.time import format_duration
-from tercel.market.importers.batch import Batch, Format, Options
+from tercel.market.importers.batch import Batch, Format, Options, Zone
 from tercel.market.importers.clock import parse_zone
 from tercel.market.importers.decimals import Decimals
 from tercel.market.importers.detect import detect, formats, named, read_head
@@ -38,9 +38,8 @@ def import_files(
     report = ImportReport()
     chosen = list(_choose(given, options, report))
     if not chosen:
-        raise DataError(
-            f"{', '.join(str(path) for path in given)}: found no file of a known format; the formats are {', '.join(formats())}"
-        )
+        first = f"; {report.skipped[0].path}: {report.skipped[0].reason}" if report.skipped else f"; known are {', '.join(formats())}"
+        raise DataError(f"{', '.join(str(path) for path in given)}: found no file of a known format to import{first}")
     try:
         with Writer(root, buffer_bytes_max) as writer:
             for path, how in chosen:
@@ -75,6 +74,8 @@ def _choose(given: Sequence[Path], options: Options, report: ImportReport) -> It
                 found = named(options.format) if options.format else detect(head)
                 if found is None:
                     raise DataError(f"{path}: unknown format; known are {', '.join(formats())} (--format says which)")
+                if found.left_out:
+                    raise DataError(f"{path}: {found.title} is not imported: {found.left_out}")
                 yield path, found
             except DataError as error:
                 if not one.is_dir():
@@ -90,7 +91,8 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _import_file(path: Path, how: Format, options: Options, writer: Writer, progress: Progress | None) -> FileReport:
-    report = FileReport(str(path), how.name, _zone(how, options))
+    zone = _zone(path, how, options)
+    report = FileReport(str(path), how.name, zone.name)
     decimals = Decimals(path, options.decimals)
     counts: dict[str, int] = {}
     keys: set[Key] = set()
@@ -99,7 +101,7 @@ def _import_file(path: Path, how: Format, options: Options, writer: Writer, prog
             counts[text] = counts.get(text, 0) + count
         if not len(batch.records):
             continue
-        validate(path, batch)
+        validate(path / batch.member, batch)
         venue = venue_of(path, batch, options)
         keys.add(key := _key(batch, venue))
         decimals.see(venue, batch)
@@ -114,13 +116,15 @@ def _import_file(path: Path, how: Format, options: Options, writer: Writer, prog
     _check_clock(source, keys, writer)
     sealed = writer.seal(source, progress)
     report.series = [series_report(one) for one in sealed]
-    assumed = [how.assumed] if how.assumed and options.timezone is None else []
+    assumed = [zone.assumed] if zone.assumed and options.timezone is None else []
     report.notes = [*assumed, *(f"{count:,} {text}" for text, count in counts.items()), *report.notes]
     return report
 
 
-def _zone(how: Format, options: Options) -> str:
-    return "UTC" if how.name == "parquet" else options.timezone or how.timezone
+def _zone(path: Path, how: Format, options: Options) -> Zone:
+    if how.clock is not None:
+        return how.clock(path, options)
+    return Zone("UTC" if how.name == "parquet" else options.timezone or how.timezone, how.assumed)
 
 
 def _key(batch: Batch, venue: str) -> Key:
