@@ -17,6 +17,7 @@ MODULES: Final = (  # asked in this order
     "truefx",
     "histdata",
     "metatrader",
+    "dukascopy",
     "lean",
 )
 HEAD_BYTES: Final = 1 << 16
