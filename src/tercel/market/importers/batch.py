@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tercel.base.errors import DataError
 from tercel.base.records import BAR_VIEW, BASIS_BID, LAST, QUOTE, TICK, Records
+from tercel.market.instruments import Instrument
 from tercel.market.manifest import Kind
 
 BATCH_ROWS: Final = 1 << 17
@@ -49,7 +50,7 @@ class Batch(msgspec.Struct):
 
     `rows` numbers each record's row in the file from 1, for messages. `venue` is what the file itself says, None when it does not.
     `fraction` is the share of the file that is read. `notes` are counts to add to the report under their text. `member` names the table
-    of a zip that holds several, `rows` then count in it.
+    of a zip that holds several, `rows` then count in it. `instruments` are definitions that the file itself gives.
     """
 
     symbol: str
@@ -62,6 +63,7 @@ class Batch(msgspec.Struct):
     basis: str = ""
     notes: dict[str, int] = {}
     member: str = ""
+    instruments: tuple[Instrument, ...] = ()
 
 
 class Zone(NamedTuple):
@@ -86,6 +88,10 @@ class Format(msgspec.Struct, frozen=True):
     assumed: str = ""
     clock: Callable[[Path, Options], Zone] | None = None
     left_out: str = ""
+
+
+class NoRows(DataError):
+    """A file of a known format in which there is nothing: in a folder it is left out, alone it is refused."""
 
 
 def refuse(path: Path, row: int, column: str, expected: str, found: object) -> NoReturn:

@@ -17,6 +17,7 @@ MODULES: Final = (  # asked in this order
     "truefx",
     "histdata",
     "metatrader",
+    "dbn",
     "dukascopy",
     "lean",
 )

@@ -13,13 +13,14 @@ from typing import Final
 
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.time import format_duration
-from tercel.market.importers.batch import Batch, Format, Options, Zone
+from tercel.market.importers.batch import Batch, Format, NoRows, Options, Zone
 from tercel.market.importers.clock import parse_zone
 from tercel.market.importers.decimals import Decimals
 from tercel.market.importers.detect import detect, formats, named, read_head
 from tercel.market.importers.report import FileReport, ImportReport, Skipped, series_report
 from tercel.market.importers.validate import validate
 from tercel.market.importers.venues import venue_of
+from tercel.market.instruments import Instrument
 from tercel.market.manifest import Key, Source
 from tercel.market.spill import BUFFER_BYTES_MAX
 from tercel.market.writer import Progress, Writer
@@ -43,7 +44,12 @@ def import_files(
     try:
         with Writer(root, buffer_bytes_max) as writer:
             for path, how in chosen:
-                report.files.append(_import_file(path, how, options, writer, progress))
+                try:
+                    report.files.append(_import_file(path, how, options, writer, progress))
+                except NoRows as error:
+                    if path in given:
+                        raise
+                    report.skipped.append(Skipped(str(path), str(error).removeprefix(f"{path}: ")))
             report.changed = writer.commit()
     except OSError as error:
         raise ConfigError(
@@ -96,9 +102,11 @@ def _import_file(path: Path, how: Format, options: Options, writer: Writer, prog
     decimals = Decimals(path, options.decimals)
     counts: dict[str, int] = {}
     keys: set[Key] = set()
+    defined: dict[str, Instrument] = {}
     for batch in how.read(path, options):
         for text, count in batch.notes.items():
             counts[text] = counts.get(text, 0) + count
+        defined.update({one.name: one for one in batch.instruments})
         if not len(batch.records):
             continue
         validate(path / batch.member, batch)
@@ -108,8 +116,9 @@ def _import_file(path: Path, how: Format, options: Options, writer: Writer, prog
         writer.add(key, batch.records)
         if progress is not None:
             progress(f"reading {path.name}", batch.fraction)
-    if not keys:
-        raise DataError(f"{path}: expected rows, found none; nothing was imported")
+    if not keys and not defined:
+        raise NoRows(f"{path}: expected rows, found none; nothing was imported")
+    report.notes += [_define(one, writer) for one in defined.values()]
     for one in decimals.instruments(writer.manifest, report.notes):
         writer.define(one)
     source = Source(path.name, _digest(path), how.name, report.timezone)
@@ -119,6 +128,15 @@ def _import_file(path: Path, how: Format, options: Options, writer: Writer, prog
     assumed = [zone.assumed] if zone.assumed and options.timezone is None else []
     report.notes = [*assumed, *(f"{count:,} {text}" for text, count in counts.items()), *report.notes]
     return report
+
+
+def _define(one: Instrument, writer: Writer) -> str:
+    """Register a definition that a file gives, and say what it is."""
+    writer.define(one)
+    return (
+        f"{one.name}: defined as {one.asset}, {one.price_decimals} price decimals, tick {one.price_increment / 10**one.price_decimals:g}, "
+        f"{one.multiplier:,} {one.quote} a point"
+    )
 
 
 def _zone(path: Path, how: Format, options: Options) -> Zone:
