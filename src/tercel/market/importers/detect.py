@@ -19,6 +19,9 @@ MODULES: Final = (  # asked in this order
     "metatrader",
     "dbn",
     "dukascopy",
+    "csvdir",
+    "closebars",
+    "lobster",  # before LEAN: a message has the shape of one of its bars
     "lean",
 )
 HEAD_BYTES: Final = 1 << 16
