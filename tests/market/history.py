@@ -62,7 +62,8 @@ def save(path: Path, table: pa.Table) -> Path:
 
 
 def text(path: Path, *lines: str) -> Path:
-    """Write lines to a file."""
+    """Write lines to a file, its folders made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
     return path
 

@@ -31,15 +31,17 @@ def test_every_raw_file_is_recognised_and_read(home: Path, data_dir: Path) -> No
         assert [data.key.what for data in Catalog().datasets() if data.instrument.name == instrument and data.key.what == what], name
 
 
-def test_a_folder_skips_unknown_files_by_name(home: Path, data_dir: Path) -> None:
+def test_a_folder_skips_unknown_files_by_name(home: Path, tmp_path: Path) -> None:
     """A folder imports what is known; everything else is listed with a reason; the same file given by name is refused."""
-    report = take(data_dir / "raw")
-    assert {Path(one.path).name for one in report.files} == {Path(name).name for name in RAW}
-    skipped = {Path(one.path).name: one.reason for one in report.skipped}
-    assert "BCHEUR.csv" in skipped
-    assert skipped["BCHEUR.csv"].startswith("unknown format; known are parquet, truefx")
+    text(tmp_path / "data" / "EURUSD.csv", "20200101 170000065,1.1,1.2,0")
+    unknown = text(tmp_path / "data" / "notes" / "BCHEUR.csv", "buy low", "sell high")
+    report = take(tmp_path / "data")
+    assert [Path(one.path).name for one in report.files] == ["EURUSD.csv"]
+    assert [(one.path, one.reason.startswith("unknown format; known are parquet, truefx")) for one in report.skipped] == [
+        (str(unknown), True)
+    ]
     with pytest.raises(DataError, match=r"BCHEUR\.csv: unknown format"):
-        take(data_dir / "raw" / "kraken" / "BCHEUR.csv")
+        take(unknown)
 
 
 def test_content_decides_not_the_name(home: Path, tmp_path: Path) -> None:

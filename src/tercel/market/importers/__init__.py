@@ -10,8 +10,9 @@ To add a format, write one module here with a `FORMATS` tuple and name the modul
 
 `batch.py` says what a batch is. A reader raises `DataError` (by `batch.refuse`) with row and column for what it cannot read; whether
 prices, sizes and times make sense is checked for every format alike in `validate.py`. Text formats build on `textfile.py` (blocks, columns,
-times) and `clock.py` (time zones). Heavy libraries are imported inside functions. Order of times, dates, duplicates, decimals, the report
-and the catalog are the work of `run.py` and `market.writer`.
+times) and `clock.py` (time zones). Zip, gzip, zstd and LZMA are unpacked by `compressed.py` while they are read: `head.data` is plain
+already, `textfile.blocks` takes compressed files, everything else reads with `compressed.open_plain`. Heavy libraries are imported inside
+functions. Order of times, dates, duplicates, decimals, the report and the catalog are the work of `run.py` and `market.writer`.
 
 Start in `run`, then read `truefx`, the smallest format.
 """

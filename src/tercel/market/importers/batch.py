@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import msgspec
 import numpy as np
@@ -12,11 +12,13 @@ import numpy.typing as npt
 
 from tercel.base.errors import DataError
 from tercel.base.records import BAR_VIEW, BASIS_BID, LAST, QUOTE, TICK, Records
+from tercel.market.instruments import Instrument
 from tercel.market.manifest import Kind
 
 BATCH_ROWS: Final = 1 << 17
 Floats = npt.NDArray[np.float64]
 Times = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -31,18 +33,24 @@ class Options(msgspec.Struct, frozen=True):
 
 
 class Head(msgspec.Struct, frozen=True):
-    """The beginning of a file, up to `HEAD_BYTES`, and its complete lines without line ends (at most 20)."""
+    """The beginning of a file, unpacked, up to `HEAD_BYTES`, and its complete lines without line ends (at most 20).
+
+    `packing` says how the file is compressed ("" when it is not), `members` names the files in a zip; `data` is then of the first of them.
+    """
 
     path: Path
     data: bytes
     lines: tuple[bytes, ...]
+    packing: str = ""
+    members: tuple[str, ...] = ()
 
 
 class Batch(msgspec.Struct):
     """Consecutive rows of one series, dtype `TICK` (bars `BAR_VIEW`), `instrument` 0.
 
     `rows` numbers each record's row in the file from 1, for messages. `venue` is what the file itself says, None when it does not.
-    `fraction` is the share of the file that is read. `notes` are counts to add to the report under their text.
+    `fraction` is the share of the file that is read. `notes` are counts to add to the report under their text. `member` names the table
+    of a zip that holds several, `rows` then count in it. `instruments` are definitions that the file itself gives.
     """
 
     symbol: str
@@ -54,12 +62,22 @@ class Batch(msgspec.Struct):
     interval_ns: int = 0
     basis: str = ""
     notes: dict[str, int] = {}
+    member: str = ""
+    instruments: tuple[Instrument, ...] = ()
+
+
+class Zone(NamedTuple):
+    """The clock of a file's times, and what the report says about it when the user did not choose one."""
+
+    name: str
+    assumed: str = ""
 
 
 class Format(msgspec.Struct, frozen=True):
     """A format: its name on the command line, what it is, how to recognise it by content, how to read it, and the clock of its times.
 
-    `assumed` is what the report says about that clock when the user did not choose one.
+    `assumed` is what the report says about that clock when the user did not choose one; where the clock depends on the file, `clock` says
+    both. `left_out` is the reason why files of this format are known but not imported.
     """
 
     name: str
@@ -68,6 +86,12 @@ class Format(msgspec.Struct, frozen=True):
     read: Callable[[Path, Options], Iterator[Batch]]
     timezone: str = "UTC"
     assumed: str = ""
+    clock: Callable[[Path, Options], Zone] | None = None
+    left_out: str = ""
+
+
+class NoRows(DataError):
+    """A file of a known format in which there is nothing: in a folder it is left out, alone it is refused."""
 
 
 def refuse(path: Path, row: int, column: str, expected: str, found: object) -> NoReturn:

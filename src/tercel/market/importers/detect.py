@@ -10,8 +10,20 @@ from typing import Final
 
 from tercel.base.errors import ConfigError, DataError
 from tercel.market.importers.batch import Format, Head
+from tercel.market.importers.compressed import members, open_plain, packing, sole
 
-MODULES: Final = ("parquet", "truefx", "histdata", "metatrader")  # asked in this order
+MODULES: Final = (  # asked in this order
+    "parquet",
+    "truefx",
+    "histdata",
+    "metatrader",
+    "dbn",
+    "dukascopy",
+    "csvdir",
+    "closebars",
+    "lobster",  # before LEAN: a message has the shape of one of its bars
+    "lean",
+)
 HEAD_BYTES: Final = 1 << 16
 HEAD_LINES: Final = 20
 
@@ -38,16 +50,20 @@ def detect(head: Head) -> Format | None:
 
 
 def read_head(path: Path) -> Head:
-    """The beginning of a regular file. Raises `DataError` when there is nothing in it or it cannot be read."""
+    """The beginning of a regular file, unpacked. Raises `DataError` when there is nothing in it or it cannot be read."""
     if not path.is_file():
         raise DataError(f"{path}: expected a file, found {'nothing' if not path.exists() else 'something else'}")
     try:
         with path.open("rb") as file:
-            data = file.read(HEAD_BYTES)
+            kind = packing(file.read(8))
+        names = members(path) if kind == "zip" else []
+        with open_plain(path, (sole(names) or names[0]) if names else None) as plain:
+            data = plain.read(HEAD_BYTES)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if not data:
         raise DataError(f"{path}: the file is empty")
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     whole = lines if len(data) < HEAD_BYTES else lines[:-1]
-    return Head(path, data, tuple(line.rstrip(b"\r") for line in whole if line.strip())[:HEAD_LINES])
+    shown = tuple(line.rstrip(b"\r") for line in whole if line.strip())[:HEAD_LINES]
+    return Head(path, data, shown, kind, tuple(names))

@@ -17,6 +17,7 @@ from tercel.base.errors import DataError
 from tercel.base.time import NS_PER_DAY, NS_PER_H, NS_PER_MIN, format_duration
 from tercel.market.importers.batch import Batch, Format, Head, Options, Times, bars, refuse
 from tercel.market.importers.clock import Clock, parse_zone
+from tercel.market.importers.compressed import open_plain
 from tercel.market.importers.textfile import blocks, columns, instants, numbers
 from tercel.market.importers.venues import symbol_of
 
@@ -52,7 +53,7 @@ def read_mt4(path: Path, options: Options) -> Iterator[Batch]:
 
 def read_mt5(path: Path, options: Options) -> Iterator[Batch]:
     """Bars from the columns that the header names; real volume and spread are left out."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         header = file.readline(1_000).removeprefix(b"\xef\xbb\xbf").decode("ascii", "replace").strip()
     names = [_MT5_NAMES.get(cell, cell) for cell in header.split("\t")]
     missing = [name for name in _MT5_NEEDED if name not in names]

@@ -22,7 +22,7 @@ MAGIC: Final = b"PAR1"
 
 def recognises(head: Head) -> bool:
     """True for Parquet's magic bytes."""
-    return head.data.startswith(MAGIC)
+    return head.data.startswith(MAGIC) and not head.packing
 
 
 def read(path: Path, options: Options) -> Iterator[Batch]:

@@ -13,13 +13,14 @@ from typing import Final
 
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.time import format_duration
-from tercel.market.importers.batch import Batch, Format, Options
+from tercel.market.importers.batch import Batch, Format, NoRows, Options, Zone
 from tercel.market.importers.clock import parse_zone
 from tercel.market.importers.decimals import Decimals
 from tercel.market.importers.detect import detect, formats, named, read_head
 from tercel.market.importers.report import FileReport, ImportReport, Skipped, series_report
 from tercel.market.importers.validate import validate
 from tercel.market.importers.venues import venue_of
+from tercel.market.instruments import Instrument
 from tercel.market.manifest import Key, Source
 from tercel.market.spill import BUFFER_BYTES_MAX
 from tercel.market.writer import Progress, Writer
@@ -38,13 +39,17 @@ def import_files(
     report = ImportReport()
     chosen = list(_choose(given, options, report))
     if not chosen:
-        raise DataError(
-            f"{', '.join(str(path) for path in given)}: found no file of a known format; the formats are {', '.join(formats())}"
-        )
+        first = f"; {report.skipped[0].path}: {report.skipped[0].reason}" if report.skipped else f"; known are {', '.join(formats())}"
+        raise DataError(f"{', '.join(str(path) for path in given)}: found no file of a known format to import{first}")
     try:
         with Writer(root, buffer_bytes_max) as writer:
             for path, how in chosen:
-                report.files.append(_import_file(path, how, options, writer, progress))
+                try:
+                    report.files.append(_import_file(path, how, options, writer, progress))
+                except NoRows as error:
+                    if path in given:
+                        raise
+                    report.skipped.append(Skipped(str(path), str(error).removeprefix(f"{path}: ")))
             report.changed = writer.commit()
     except OSError as error:
         raise ConfigError(
@@ -75,6 +80,8 @@ def _choose(given: Sequence[Path], options: Options, report: ImportReport) -> It
                 found = named(options.format) if options.format else detect(head)
                 if found is None:
                     raise DataError(f"{path}: unknown format; known are {', '.join(formats())} (--format says which)")
+                if found.left_out:
+                    raise DataError(f"{path}: {found.title} is not imported: {found.left_out}")
                 yield path, found
             except DataError as error:
                 if not one.is_dir():
@@ -90,37 +97,52 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _import_file(path: Path, how: Format, options: Options, writer: Writer, progress: Progress | None) -> FileReport:
-    report = FileReport(str(path), how.name, _zone(how, options))
+    zone = _zone(path, how, options)
+    report = FileReport(str(path), how.name, zone.name)
     decimals = Decimals(path, options.decimals)
     counts: dict[str, int] = {}
     keys: set[Key] = set()
+    defined: dict[str, Instrument] = {}
     for batch in how.read(path, options):
         for text, count in batch.notes.items():
             counts[text] = counts.get(text, 0) + count
+        defined.update({one.name: one for one in batch.instruments})
         if not len(batch.records):
             continue
-        validate(path, batch)
+        validate(path / batch.member, batch)
         venue = venue_of(path, batch, options)
         keys.add(key := _key(batch, venue))
         decimals.see(venue, batch)
         writer.add(key, batch.records)
         if progress is not None:
             progress(f"reading {path.name}", batch.fraction)
-    if not keys:
-        raise DataError(f"{path}: expected rows, found none; nothing was imported")
+    if not keys and not defined:
+        raise NoRows(f"{path}: expected rows, found none; nothing was imported")
+    report.notes += [_define(one, writer) for one in defined.values()]
     for one in decimals.instruments(writer.manifest, report.notes):
         writer.define(one)
     source = Source(path.name, _digest(path), how.name, report.timezone)
     _check_clock(source, keys, writer)
     sealed = writer.seal(source, progress)
     report.series = [series_report(one) for one in sealed]
-    assumed = [how.assumed] if how.assumed and options.timezone is None else []
+    assumed = [zone.assumed] if zone.assumed and options.timezone is None else []
     report.notes = [*assumed, *(f"{count:,} {text}" for text, count in counts.items()), *report.notes]
     return report
 
 
-def _zone(how: Format, options: Options) -> str:
-    return "UTC" if how.name == "parquet" else options.timezone or how.timezone
+def _define(one: Instrument, writer: Writer) -> str:
+    """Register a definition that a file gives, and say what it is."""
+    writer.define(one)
+    return (
+        f"{one.name}: defined as {one.asset}, {one.price_decimals} price decimals, tick {one.price_increment / 10**one.price_decimals:g}, "
+        f"{one.multiplier:,} {one.quote} a point"
+    )
+
+
+def _zone(path: Path, how: Format, options: Options) -> Zone:
+    if how.clock is not None:
+        return how.clock(path, options)
+    return Zone("UTC" if how.name == "parquet" else options.timezone or how.timezone, how.assumed)
 
 
 def _key(batch: Batch, venue: str) -> Key:

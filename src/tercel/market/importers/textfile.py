@@ -1,4 +1,4 @@
-"""Text files by blocks: bounded memory, exact row numbers, and columns of numbers and times read without a Python loop.
+"""Text files, plain or compressed, by blocks: bounded memory, exact row numbers, columns of numbers and times without a Python loop.
 
 A block is a few megabytes of whole lines. A line longer than `LINE_BYTES_MAX`, a NUL byte, a lone carriage return or a line with another
 number of columns is refused with its row.
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tercel.base.errors import DataError
 from tercel.base.time import NS_PER_DAY, NS_PER_S
 from tercel.market.importers.batch import Floats, Times, refuse
+from tercel.market.importers.compressed import open_plain
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,13 +38,15 @@ class Block(msgspec.Struct):
     fraction: float
 
 
-def blocks(path: Path, skip_lines: int = 0, bytes_max: int = BLOCK_BYTES) -> Iterator[Block]:
-    """The lines of a file after the first `skip_lines`, in blocks of about `bytes_max`; blank lines at the end are left out."""
-    size, done, row, rest = max(1, path.stat().st_size), 0, 1, b""
-    with path.open("rb") as file:
+def blocks(path: Path, skip_lines: int = 0, bytes_max: int = BLOCK_BYTES, member: str | None = None) -> Iterator[Block]:
+    """The lines of a file after the first `skip_lines`, in blocks of about `bytes_max`; blank lines at the end are left out.
+
+    A compressed file is unpacked on the way; `member` names the file in a zip of several.
+    """
+    row, rest = 1, b""
+    with open_plain(path, member) as file:
         while True:
             data = file.read(bytes_max)
-            done += len(data)
             if row == 1 and not rest:
                 data = data.removeprefix(_BOM)
             text = rest + data
@@ -59,7 +62,7 @@ def blocks(path: Path, skip_lines: int = 0, bytes_max: int = BLOCK_BYTES) -> Ite
                 text, rest = (text + rest).rstrip(b"\r\n"), b""
             if text:
                 _check_bytes(path, text, first)
-                yield Block(path, text, first, min(1.0, done / size))
+                yield Block(path, text, first, file.fraction())
             if not data:
                 return
 

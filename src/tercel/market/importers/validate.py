@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tercel.base.records import BAR, BOOK, BOOK_CLEAR, ORDER_ADD, ORDER_CANCEL, ORDER_FILL, ORDER_MODIFY, QUOTE, TRADE, Records
 from tercel.base.time import NS_PER_DAY
-from tercel.market.importers.batch import Batch, refuse
+from tercel.market.importers.batch import Batch, Mask, refuse
 from tercel.market.instruments import check_symbol
 
 TIME_NS_MAX: Final = 47_482 * NS_PER_DAY  # 2100-01-01
@@ -20,7 +20,6 @@ _KINDS: Final = {
     "order": (ORDER_ADD, ORDER_CANCEL, ORDER_MODIFY, ORDER_FILL, TRADE, BOOK_CLEAR),
 }  # fmt: skip
 _PRICE, _SIZE, _SIDE = "a price above 0", "a size of 0 or more", "1, -1 or 0"
-Mask = npt.NDArray[np.bool_]
 
 
 def validate(path: Path, batch: Batch) -> None:
