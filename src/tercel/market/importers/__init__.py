@@ -14,9 +14,9 @@ depends on the file a format has `clock`. A format that is known but has no plac
 its files instead of failing at them.
 
 Text formats build on `textfile.py` (blocks, columns, times) and `clock.py` (time zones), formats of a book's best levels on `depth.py`.
-Zip, gzip, zstd and LZMA are unpacked by `compressed.py` while they are read: `head.data` is plain already, `textfile.blocks` takes compressed
-files, everything else reads with `compressed.open_plain`. Heavy libraries are imported inside functions. Order of times, dates, duplicates,
-decimals, the report and the catalog are the work of `run.py` and `market.writer`.
+Zip, gzip, zstd and LZMA are unpacked by `compressed.py` while they are read: `head.data` is plain already, `textfile.blocks` takes
+compressed files, everything else reads with `compressed.open_plain`. Heavy libraries are imported inside functions. Order of times,
+dates, duplicates, decimals, the report and the catalog are the work of `run.py` and `market.writer`.
 
 Start in `run`, then read `truefx`, the smallest format.
 """

@@ -1,11 +1,11 @@
 """LEAN's data folder: ticks, second to daily bars of trades and quotes, as zips of CSV or the CSV alone.
 
-Rows have neither symbol nor date: `lean_names.py` takes them from the names. Times are milliseconds since local midnight, with decimals for
-what is finer; hour and day files write the local time. A file of quote bars becomes two series, bid and ask; the sizes in it are those of
-the last quote and no volume, so volume is not known. A zero price of a quote tick means that the side is not quoted; ticks of neither side,
-which announce the end of a halt, are counted and left out. Exchange letter and condition bits of share ticks are in `ref`, a suspicious
-tick bears SUSPECT, as in the Parquet layouts. Factor files (splits, dividends), map files, options and open interest are known and left out: the
-catalog keeps prices as they were traded.
+Rows have neither symbol nor date: `lean_names.py` takes them from the names. Times are milliseconds since local midnight, with decimals
+for what is finer; hour and day files write the local time. A file of quote bars becomes two series, bid and ask; the sizes in it are
+those of the last quote and no volume, so volume is not known. A zero price of a quote tick means that the side is not quoted; ticks of
+neither side, which announce the end of a halt, are counted and left out. Exchange letter and condition bits of share ticks are in `ref`,
+a suspicious tick bears SUSPECT, as in the Parquet layouts. Factor files (splits, dividends), map files, options and open interest are
+known and left out: the catalog keeps prices as they were traded.
 """
 
 from __future__ import annotations
