@@ -291,6 +291,13 @@ def test_an_order_record_that_does_nothing_may_end_an_event(home: Path, tmp_path
     assert [(row["ref"], row["flags"] & LAST) for row in rows] == [(1, LAST)]
 
 
+def test_the_clock_is_utc_whatever_is_said(home: Path, tmp_path: Path) -> None:
+    """DBN's times are ns UTC: --timezone changes nothing and the report does not claim it did."""
+    report = take(saved(tmp_path / "a.dbn", header(vendor.Schema.TRADES), trade()), timezone="UTC+3")
+    assert report.files[0].timezone == "UTC"
+    assert Catalog().datasets()[0].first_ns == TIME
+
+
 def test_quotes_without_a_side_are_counted(home: Path, tmp_path: Path) -> None:
     """One undefined side is NaN; a record with neither is no quote."""
     levels = vendor.BidAskPair(bid_px=4_750_250_000_000, bid_sz=5), vendor.BidAskPair()

@@ -208,6 +208,16 @@ def test_a_bar_of_one_side_only_is_a_bar_of_that_side(home: Path, tmp_path: Path
     assert {data.basis: data.rows for data in Catalog().datasets()} == {"bid": 1, "ask": 2}
 
 
+def test_a_quote_tick_of_neither_side_is_counted(home: Path, tmp_path: Path) -> None:
+    """The vendor writes zeros on both sides when a halt ends: no quote, left out and said."""
+    lines = ["34200000,0,0,1836300,100,Q,1,0", "34200001,0,0,0,0,P,2000,0", "34200002,1800100,300,0,0,P,1,1"]
+    report = take(zipped(tmp_path / "equity/usa/tick/ibm/20131007_quote.zip", "20131007_ibm_Quote_Tick.csv", *lines))
+    assert f"1 {lean.NO_SIDE}" in report.files[0].notes
+    rows = everything(Catalog().records("IBM", "quote"))
+    assert [bool(flag & SUSPECT) for flag in rows["flags"]] == [False, True]
+    assert np.isnan(rows["price"]).tolist() == np.isnan(rows["size"]).tolist() == [True, False]
+
+
 def test_a_wrong_row_of_one_contract_names_its_table(home: Path, tmp_path: Path) -> None:
     """In a zip of several tables the message names the table; --symbol is refused because it would join the contracts."""
     path = tmp_path / "future/cme/minute/es/20131007_trade.zip"

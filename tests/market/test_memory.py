@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
@@ -53,10 +54,21 @@ def csv(path: Path, rows: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("form", "rows"), [("parquet", ROWS), ("csv", ROWS // 2)])
+def packed(path: Path, rows: int) -> Path:
+    """The same in a zip."""
+    plain = csv(path.with_suffix(".csv"), rows)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.write(plain, plain.name)
+    return path
+
+
+WRITE = {"parquet": parquet, "csv": csv, "zip": packed}
+
+
+@pytest.mark.parametrize(("form", "rows"), [("parquet", ROWS), ("csv", ROWS // 2), ("zip", ROWS // 2)])
 def test_memory_stays_bounded_on_a_large_file(home: Path, tmp_path: Path, form: str, rows: int) -> None:
     """The import of a file whose rows are several times the allowed memory grows the process by less than that."""
-    write = parquet if form == "parquet" else csv
+    write = WRITE[form]
     small, large = write(tmp_path / f"oanda_small.{form}", 1_000), write(tmp_path / f"oanda_large.{form}", rows)
     process = start_python(IMPORT, str(small), str(large), str(BUFFER_BYTES))
     output, _ = process.communicate(timeout=150)

@@ -32,7 +32,7 @@ def import_(
     Parameters
     ----------
     files
-        Files to import, recognised by content; in a folder, files of no known format are left out and counted.
+        Files to import, plain or compressed, recognised by content; in a folder, files of no known format are left out and counted.
     format
         The format, when it should not be recognised by content.
     venue

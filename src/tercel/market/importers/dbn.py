@@ -21,7 +21,7 @@ from tercel.base.errors import DataError
 from tercel.base.records import LAST, SNAPSHOT, TICK, Records
 from tercel.base.time import NS_PER_S
 from tercel.market.importers import dbn_layout as layout
-from tercel.market.importers.batch import Batch, Floats, Format, Head, Mask, Options, Times, bars, quotes, refuse
+from tercel.market.importers.batch import Batch, Floats, Format, Head, Mask, Options, Times, Zone, bars, quotes, refuse
 from tercel.market.importers.compressed import Plain, open_plain
 from tercel.market.importers.dbn_instruments import instruments_of
 from tercel.market.importers.dbn_symbols import Symbols, venue_of
@@ -279,5 +279,5 @@ FORMATS = (
         Format(f"dbn-{schema}", f"Databento DBN of {schema}", _recognises_only(schema), read, left_out="the catalog has no place for it")
         for schema in _SCHEMAS_LEFT_OUT
     ),
-    Format("dbn", "Databento DBN", recognises, read),
+    Format("dbn", "Databento DBN", recognises, read, clock=lambda path, options: Zone("UTC")),
 )

@@ -1,10 +1,11 @@
 """LEAN's data folder: ticks, second to daily bars of trades and quotes, as zips of CSV or the CSV alone.
 
-Rows have neither symbol nor date: `lean_names.py` takes them from the names. Times are milliseconds since local midnight, with decimals for
-what is finer; hour and day files write the local time. A file of quote bars becomes two series, bid and ask; the sizes in it are those of
-the last quote and no volume, so volume is not known. A zero price of a quote tick means that the side is not quoted. Exchange letter and
-condition bits of share ticks are in `ref`, a suspicious tick bears SUSPECT, as in the Parquet layouts. Factor files (splits, dividends),
-map files, options and open interest are known and left out: the catalog keeps prices as they were traded.
+Rows have neither symbol nor date: `lean_names.py` takes them from the names. Times are milliseconds since local midnight, with decimals
+for what is finer; hour and day files write the local time. A file of quote bars becomes two series, bid and ask; the sizes in it are
+those of the last quote and no volume, so volume is not known. A zero price of a quote tick means that the side is not quoted; ticks of
+neither side, which announce the end of a halt, are counted and left out. Exchange letter and condition bits of share ticks are in `ref`,
+a suspicious tick bears SUSPECT, as in the Parquet layouts. Factor files (splits, dividends), map files, options and open interest are
+known and left out: the catalog keeps prices as they were traded.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tercel.market.importers.textfile import Block, blocks, columns, instants, n
 if TYPE_CHECKING:
     import pyarrow as pa
 
+NO_SIDE: Final = "quotes without a bid and an ask: left out"
 SIZES_ARE_NO_VOLUME: Final = "quote bars whose sizes are of their last quote: left out, the volume is not known"
 _MS: Final = rb"(?:[1-7]?\d{1,7}|8[0-5]\d{6}|86[0-3]\d{5})(?:\.\d{1,9})?"
 _NUMBER: Final = rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
@@ -133,10 +135,14 @@ def _batches(block: Block, place: Place, clock: Clock) -> Iterator[Batch]:
         names = _TICKS.get((place.asset, place.tick_type)) or _TICKS["", place.tick_type]
         cells = columns(block, names, ",")
         times, notes = clock.utc(_local(block, cells["time"], place))
-        build = _quotes if place.tick_type == "quote" else _trades
-        kind = "quote" if place.tick_type == "quote" else "trade"
-        records = build(block, cells, times, place.scale)
-        yield Batch(place.symbol, place.venue, kind, records, rows, block.fraction, notes=notes)  # type: ignore[arg-type]
+        if place.tick_type == "trade":
+            yield Batch(place.symbol, place.venue, "trade", _trades(block, cells, times, place.scale), rows, block.fraction, notes=notes)
+            return
+        records = _quotes(block, cells, times, place.scale)
+        quoted = ~(np.isnan(records["price"]) & np.isnan(records["price2"]))
+        if not quoted.all():
+            notes = {**notes, NO_SIDE: int((~quoted).sum())}
+        yield Batch(place.symbol, place.venue, "quote", records[quoted], rows[quoted], block.fraction, notes=notes)
         return
     cells = columns(block, _BARS[place.tick_type], ",")
     times, notes = clock.utc(_local(block, cells["time"], place))

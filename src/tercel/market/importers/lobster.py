@@ -33,7 +33,7 @@ ABSENT: Final = 9_999_999_999  # the price of a level that is not there
 ADD, REDUCE, DELETE, EXECUTE, EXECUTE_HIDDEN, CROSS, HALT = 1, 2, 3, 4, 5, 6, 7
 HALTS: Final = "trading halts and their ends: left out"
 UNKNOWN: Final = "cancels and fills of orders that rested before the file begins: kept"
-ORDERS_MAX: Final = 20_000_000
+ORDERS_MAX: Final = 5_000_000  # resting at one time
 _NAMES: Final = ("time", "event", "order_id", "size", "price", "side")
 _MESSAGE: Final = re.compile(rb"\d{1,5}(?:\.\d{1,9})?,[1-7],\d+,\d+,-?\d+,-?1")
 _LEVEL: Final = rb"-?\d+,\d+,-?\d+,\d+"
@@ -69,7 +69,7 @@ def _is_book(line: bytes) -> bool:
 def read_messages(path: Path, options: Options) -> Iterator[Batch]:
     """Batches of order events."""
     named, clock = _named(path, options), Clock(parse_zone(options.timezone or ZONE))
-    resting: set[int] = set()
+    resting: dict[int, int] = {}
     for block in blocks(path):
         cells = _cells(block)
         times, notes = clock.utc(named.day_ns + cells["time"])
@@ -195,16 +195,18 @@ def _events(block: Block, cells: dict[str, npt.NDArray[np.int64]], times: Times)
     return records, place, int((event == HALT).sum())
 
 
-def _count_unknown(cells: dict[str, npt.NDArray[np.int64]], resting: set[int]) -> int:
-    """Messages about orders that the file did not add; `resting` has the others and is brought up to date."""
+def _count_unknown(cells: dict[str, npt.NDArray[np.int64]], resting: dict[int, int]) -> int:
+    """Messages about orders that the file did not add; `resting` has what is left of the others and is brought up to date."""
     unknown = 0
-    for event, order in zip(cells["event"].tolist(), cells["order_id"].tolist(), strict=True):
+    for event, order, size in zip(*(cells[name].tolist() for name in ("event", "order_id", "size")), strict=True):
         if event == ADD:
-            resting.add(order)
+            resting[order] = size
         elif event in (REDUCE, DELETE, EXECUTE):
-            unknown += order not in resting
-            if event == DELETE:
-                resting.discard(order)
+            left = resting.pop(order, None)
+            if left is None:
+                unknown += 1
+            elif event != DELETE and left > size:
+                resting[order] = left - size
     return unknown
 
 
