@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from tercel.api import desk, guard, handlers, stream
 
 def routes() -> list[Route | WebSocketRoute]:
     """The addresses that answer, the page's own files left out."""
-    found = desk.application(Path("run"), Path("journal")).routes
+    with tempfile.TemporaryDirectory() as folder:  # an application makes the control block of its account
+        found = desk.application(Path(folder), Path(folder)).routes
     return [one for one in found if isinstance(one, Route | WebSocketRoute) and not one.path.startswith("/static/")]
 
 
