@@ -9,7 +9,7 @@ WORKERS ?= 2
 RESULTS := .bench/results.json
 
 .DEFAULT_GOAL := install
-.PHONY: install dev run test check wasm bench soak docs clean
+.PHONY: install dev run test check wasm bench soak docs changelog clean
 
 install: $(STAMP)
 
@@ -66,7 +66,12 @@ soak: dev
 
 docs: dev
 	@echo 'docs: links, anchors, commands and code blocks' && $(BIN)/python -m pytest -q --no-header tests/test_docs.py
-	@$(BIN)/python docs/reference/build_features.py site
+	@$(BIN)/python -m docs.generate.site site
+
+# A release: what changelog.d/ says becomes a section of CHANGELOG.md, and the fragments go.
+changelog: dev
+	@test -n "$(VERSION)" || { echo 'changelog: expected a version: make changelog VERSION=0.2.0' >&2; exit 1; }
+	@$(BIN)/python -m towncrier build --yes --version "$(VERSION)"
 
 clean:
 	@rm -rf .venv build dist site .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .grimp_cache

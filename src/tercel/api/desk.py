@@ -30,8 +30,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from tercel.api.guard import Guard
-from tercel.api.handlers import Desk, instruments, positions
-from tercel.api.views import reason_views, stage_views
+from tercel.api.handlers import Desk, instruments, latency, positions, reasons
 from tercel.base.errors import ConfigError, TercelError
 from tercel.base.paths import run_dir, session_dir
 from tercel.observe.live import LiveFrame
@@ -84,8 +83,8 @@ def application(run_folder: Path, journal_folder: Path) -> Starlette:
         Route("/api/signals/current", desk.signals),
         Route("/api/instruments", reading(instruments)),
         Route("/api/positions", reading(positions)),
-        Route("/api/latency", reading(lambda frame, _: {"stages": stage_views(frame)})),
-        Route("/api/reasons", reading(lambda frame, _: {"reasons": reason_views(frame)})),
+        Route("/api/latency", reading(latency)),
+        Route("/api/reasons", reading(reasons)),
         Route("/api/historical/chart-data/{symbol}", desk.chart),
         Route("/api/halt", desk.halt, methods=["POST"]),
         Route("/api/resume", desk.resume, methods=["POST"]),

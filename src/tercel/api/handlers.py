@@ -14,7 +14,7 @@ from starlette.responses import Response
 from tercel.api.board import Board, encode
 from tercel.api.past import EVERY, Past
 from tercel.api.stream import FRAME_NS, Hub
-from tercel.api.views import candle_rows, currency_views, instrument_view, slot_of, status_view
+from tercel.api.views import candle_rows, currency_views, instrument_view, reason_views, slot_of, stage_views, status_view
 from tercel.base.errors import ConfigError, DataError, NotRunning, TercelError
 from tercel.base.time import NS_PER_S, parse_duration, wall_ns
 from tercel.observe.control import UNANSWERED, Ack, ControlClient
@@ -171,6 +171,16 @@ def positions(frame: LiveFrame, _: Request) -> dict[str, Any]:
 def instruments(frame: LiveFrame, _: Request) -> dict[str, Any]:
     """Every instrument in the order of the slots."""
     return {"instruments": [instrument_view(frame, slot) for slot in range(len(frame.instruments))]}
+
+
+def latency(frame: LiveFrame, _: Request) -> dict[str, Any]:
+    """Every stage with its budget and its times since the start."""
+    return {"stages": stage_views(frame)}
+
+
+def reasons(frame: LiveFrame, _: Request) -> dict[str, Any]:
+    """Why evaluations ended without an order, the most frequent reason first."""
+    return {"reasons": reason_views(frame)}
 
 
 def chart(frame: LiveFrame, request: Request) -> dict[str, Any]:

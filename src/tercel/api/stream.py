@@ -75,7 +75,7 @@ class Hub:
             await asyncio.sleep(max((FRAME_NS if self.clients or self.board.behind else IDLE_NS) - spent, FRAME_NS // 10) / NS_PER_S)
 
     async def serve(self, socket: WebSocket) -> None:
-        """One connection from accept to end."""
+        """What changed since the last message, until the connection ends; `tercel.api.stream` says how it is answered."""
         await socket.accept()
         if len(self.clients) >= CLIENTS_MAX:
             await socket.close(TRY_AGAIN, "too many watchers")

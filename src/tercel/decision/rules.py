@@ -16,17 +16,23 @@ class EmaCross:
     """Trade the gap between a fast and a slow moving average.
 
     score = fast - slow, in price units, read as the expected move. A side is taken when the score exceeds `enter` times the cost of a
-    round trip (spread + fees) and kept until it falls below `exit` times that cost. The size gives a profit and loss of one standard
-    deviation of `risk_per_bar` (quote currency, per bar; a number or a table by currency), or is fixed at `size_lots`.
+    round trip (spread + fees) and kept until it falls below `exit` times that cost.
     """
 
     fast: int = 20
+    """Length of the fast average. [bars; 1 or more, less than `slow`]"""
     slow: int = 50
+    """Length of the slow average. [bars; more than `fast`]"""
     volatility_rows: int = 50
+    """Bars over which the volatility that sizes a position is taken. [bars; 2 or more]"""
     enter: float = 1.0
+    """A side is taken when the score exceeds this many costs of a round trip. [costs; `exit` or more]"""
     exit: float = 0.0
+    """A side is left when the score falls below this many costs of a round trip. [costs; 0 to `enter`]"""
     risk_per_bar: Per = field(default_factory=lambda: {"JPY": 1_000.0, "": 10.0})
+    """One standard deviation of profit and loss over a bar sizes the position, for all or by quote currency. [quote currency; 0 or more]"""
     size_lots: float | None = None
+    """A fixed size instead of one by volatility. [lots; more than 0]"""
 
     def __post_init__(self) -> None:
         if not 1 <= self.fast < self.slow:
@@ -57,16 +63,18 @@ class EmaCross:
 class ModelRule:
     """Trade what a trained model proposes, and hold it until a barrier of the model's label.
 
-    A side is taken when its edge, in widths after costs, is at least `enter` (default: the model's own). The size loses `risk_per_trade`
-    (quote currency; a number or a table by currency) at the stop, or is fixed at `size_lots`. While features come late, the last good ones
-    serve for new positions up to an age of `stale_max`.
+    A side is taken when its edge, in widths after costs, is large enough.
     """
 
     model: Model
     enter: float | None = None
+    """The smallest edge at which a side is taken; by default the model's own. [widths; any]"""
     risk_per_trade: Per = field(default_factory=lambda: {"JPY": 2_000.0, "": 20.0})
+    """What a position loses at its stop sizes it, for all or by quote currency. [quote currency; 0 or more]"""
     size_lots: float | None = None
+    """A fixed size instead of one by risk. [lots; more than 0]"""
     stale_max: str = "90s"
+    """While features come late, the last good ones serve for new positions up to this age. [duration; 0 or more]"""
 
     def __post_init__(self) -> None:
         checked(self.risk_per_trade, "rule.risk_per_trade")

@@ -29,7 +29,39 @@ from tercel.risk.limits import Limits
 
 FILE_NAME: Final = "tercel.toml"
 _SECTIONS: Final[dict[str, type[Any]]] = {"risk": Limits, "venue": VenueModel}
-_BARS: Final = ("every", "price", "anchor", "grace", "feed_latency", "late_after")
+
+
+@dataclasses.dataclass(frozen=True)
+class Bars:
+    """The table [bars]: what features are taken on, and when."""
+
+    every: str = "1m"
+    """Length of a bar in time (1s, 1m, 4h), ticks (100t) or volume (5000v). [duration, ticks or volume; more than 0]"""
+    price: str = "mid"
+    """What bars are built from. [word; mid, bid, ask or trade]"""
+    anchor: str = ""
+    """The instant at which the features' state begins, wherever a run starts; without it, at the run's first input. [ISO time, UTC; any]"""
+    grace: str = Plan.grace
+    """How long after a boundary a bar of time still takes late ticks. [duration; 0 or more]"""
+    feed_latency: str = Plan.feed_latency
+    """Modelled delay of recordings that have no arrival times. [duration; 0 or more]"""
+    late_after: str = Plan.late_after
+    """Features that take longer are late: the last good ones stand in. [duration; 0 (never) or more]"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Top:
+    """What stands before the first table of the file."""
+
+    features: list[str] = dataclasses.field(default_factory=list)
+    """Features beside those that the decision needs, each as a short text: "ema_20", "macd_12_26_9_signal", "rsi_14_5m". [texts; any]"""
+    strategy: str = ""
+    """A strategy written in Python, as module:Class. [text; not beside `model`]"""
+    model: str = ""
+    """A trained model, as name, name@version or name@stage. [text; not beside `strategy`]"""
+
+
+_BARS: Final = tuple(field.name for field in dataclasses.fields(Bars))
 _DURATIONS: Final = ("grace", "feed_latency", "late_after", "quote_age_max", "latency", "stale_max")
 _TIMING: Final = ("grace", "feed_latency", "late_after")
 _MAKERS: Final = tuple(op for op in OPCODES if op not in ("difference", "ratio", "resample", "hold"))  # those that numbers alone describe
@@ -37,7 +69,11 @@ _FEATURE_TEXT: Final = re.compile(
     rf"(?P<op>{'|'.join(sorted(_MAKERS, key=len, reverse=True))})(?P<numbers>(?:_[0-9]+(?:\.[0-9]+)?)*)"
     r"(?:_(?P<every>[0-9]+(?:s|m|h|d)))?(?:_(?P<output>[a-z]+))?"
 )
-_TOP: Final = ("bars", "features", "strategy", "model", "rule", *_SECTIONS)
+_TOP: Final = ("bars", *(field.name for field in dataclasses.fields(Top)), "rule", *_SECTIONS)
+SECTIONS: Final[tuple[tuple[str, type[Any]], ...]] = (
+    ("", Top), ("bars", Bars), ("rule", EmaCross), ("rule", ModelRule), *_SECTIONS.items(),
+)  # fmt: skip
+"""Every table of the file and what it is read into; `[rule]` is a `ModelRule` when a model decides."""
 
 
 def load(path: Path | None = None, strategy: str | None = None, model: str | None = None) -> Plan:

@@ -12,16 +12,19 @@ from tercel.base.time import parse_duration
 class VenueModel:
     """How the modelled venue behaves, in paper trading and back-test alike.
 
-    `latency`: from our decision to the order at the venue. `taker_fee`, `maker_fee`: share of the value, by asset class or for all.
-    `liquidity_lots`: what the touch holds when the source does not say. `half_spread_steps`: for instruments that have trades or bars but
-    no quotes, half the spread to assume, in price increments.
+    Tables have instruments and asset classes (fx, metal, crypto, equity, …) as keys, "" for the rest.
     """
 
     latency: str = "20ms"
+    """From our decision to the order at the venue. [duration; 0 or more]"""
     taker_fee: Per = field(default_factory=lambda: {"crypto": 0.0005, "equity": 0.00005, "": 0.00002})
+    """Fee of an order that takes liquidity. [share of the value; 0 or more]"""
     maker_fee: Per = field(default_factory=lambda: {"crypto": 0.0002, "equity": 0.00005, "": 0.00002})
+    """Fee of an order that waited in the book. [share of the value; 0 or more]"""
     liquidity_lots: Per = 10.0
+    """What the touch holds when the source does not say. [lots; 0 or more]"""
     half_spread_steps: float = 1.0
+    """Half the spread to assume for instruments that have trades or bars but no quotes. [price increments; 0 or more]"""
 
     def __post_init__(self) -> None:
         for name in ("taker_fee", "maker_fee", "liquidity_lots", "half_spread_steps"):

@@ -14,17 +14,18 @@ class Stage(msgspec.Struct, frozen=True):
     what: str
     budget_us: float  # our goal, microseconds
     asked_ms: float | None  # the least that is asked of us, milliseconds; None where nothing is
+    remedy: str  # what helps when it is above its budget
 
 
 STAGES: Final = (
-    Stage("feed", "bytes read to ticks in memory", 50.0, 10.0),
-    Stage("sequence", "number and arrival stamp of every input", 5.0, 20.0),
-    Stage("log", "inputs appended to the input log", 20.0, None),
-    Stage("features", "bars, indicators and model", 5.0, 75.0),
-    Stage("decide", "signal, size, risk checks, orders", 10.0, 30.0),
-    Stage("journal", "intents made durable before they are sent", 1000.0, None),
-    Stage("publish", "live view written", 50.0, None),
-    Stage("total", "tick in memory to order in memory", 15.0, 200.0),
+    Stage("feed", "bytes read to ticks in memory", 50.0, 10.0, "a faster disk for recordings, a lower `--speed`"),
+    Stage("sequence", "number and arrival stamp of every input", 5.0, 20.0, "fewer instruments, or a processor that is not shared"),
+    Stage("log", "inputs appended to the input log", 20.0, None, "a faster disk under TERCEL_HOME, or more free memory for its cache"),
+    Stage("features", "bars, indicators and model", 5.0, 75.0, "fewer or shorter features, a smaller model, larger bars"),
+    Stage("decide", "signal, size, risk checks, orders", 10.0, 30.0, "a compiled rule or a model instead of a strategy in Python"),
+    Stage("journal", "intents made durable before they are sent", 1000.0, None, "a disk that flushes faster; `--sync interval` at a risk"),
+    Stage("publish", "live view written", 50.0, None, "fewer instruments, or a processor that is not shared"),
+    Stage("total", "tick in memory to order in memory", 15.0, 200.0, "look for the stage above that is over its own budget"),
 )
 """Asked: collection 10 ms; processing 20; features 25 and inference 50; decision 20 and risk 10; 200 for a whole event."""
 

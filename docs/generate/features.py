@@ -1,4 +1,4 @@
-"""Writes the reference of the features, a page and a plot for each: `python docs/reference/build_features.py [folder]`.
+"""The reference of the features: a page and a plot for each.
 
 Formulas and sources stand here; everything else is read from the makers, the opcodes and a simulated market, so that a page cannot say
 what the program does not do.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import inspect
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from docs.generate.markup import first_sentence, said, table
 from tercel.base.records import Records
 from tercel.core.engine import Engine
 from tercel.core.market_phase import ROW_CLOSE, ROW_SLOT, ROW_WORDS
@@ -249,91 +249,52 @@ def plot(market: Market, name: str) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" role="img"><style>{STYLE}</style>{title}{"".join(shapes)}</svg>\n'
 
 
-CSS = (
-    ":root{color-scheme:light dark;--ink:#1b2430;--soft:#5d6b7e;--line:#dfe4ea;--card:#fff;--ground:#f6f7f9;--link:#1d4ed8}"
-    "@media(prefers-color-scheme:dark){"
-    ":root{--ink:#e6ebf2;--soft:#98a5b8;--line:#2a3442;--card:#161d27;--ground:#0e141c;--link:#7aa7ff}}"
-    "body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,sans-serif}"
-    "main{max-width:860px;margin:0 auto;padding:32px 20px 64px}"
-    "h1{font-size:1.7rem;margin:.2em 0}h2{font-size:1.05rem;margin:1.6em 0 .4em}"
-    "a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}"
-    ".lead{font-size:1.1rem;color:var(--soft);margin:.2em 0 1.2em}"
-    "figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:10px;padding:10px}"
-    "figure img{width:100%;display:block}figcaption,small{color:var(--soft);font-size:.85rem}code,pre{font:.9em ui-monospace,monospace}"
-    "pre{background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 14px;white-space:pre-wrap}"
-    ".formula{background:var(--card);border-left:3px solid var(--link);padding:10px 14px;border-radius:0 8px 8px 0}"
-    "table{border-collapse:collapse;width:100%}th{width:11em;font-weight:600}"
-    "td,th{text-align:left;padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}"
-    ".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(250px,1fr));gap:16px}"
-    ".cards a{color:inherit}.cards p{margin:.3em 0;font-size:.88rem;color:var(--soft)}.cards figure{height:100%;box-sizing:border-box}"
-)
-
-
-def document(title: str, body: str) -> str:
-    """A page of the site."""
-    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title} · Tercel</title><style>{CSS}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><main>{body}</main></body></html>\n'
-
-
-def prose(text: str) -> str:
-    """A docstring as paragraphs: `this` in code letters."""
-    marked = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(inspect.cleandoc(text)))
-    return "".join(f"<p>{paragraph}</p>" for paragraph in marked.split("\n\n"))
-
-
 def page_of(market: Market, name: str) -> str:
     """The page of one maker."""
     page, maker = PAGES[name], getattr(spec, name)
     ops = [OPCODES[op] for op in OPS_OF.get(name, (name,))]
     first = {column: int(np.isfinite(market.columns[column]).argmax()) + 1 for column in page.example.names}
     signature = re.sub(r"(: |-> )'([^']*)'", r"\1\2", str(inspect.signature(maker)))
-    reads = [html.escape(one if isinstance(one, str) else one.name) for one in page.example.of]
+    reads = [one if isinstance(one, str) else one.name for one in page.example.of]
     more = " beside that of the feature itself" if name in OPS_OF else ""
     rows = {
-        "Inputs": "any feature or column" if name in OPS_OF else ", ".join(f"<code>{one}</code>" for one in reads),
-        "Parameters": ", ".join(f"<code>{one}</code>" for op in ops for one in op.parameters) or "none",
-        "Columns": "<br>".join(f"<code>{column}</code>, known from row {row} here" for column, row in first.items()),
+        "Inputs": "any feature or column" if name in OPS_OF else ", ".join(f"`{one}`" for one in reads),
+        "Parameters": ", ".join(f"`{one}`" for op in ops for one in op.parameters) or "none",
+        "Columns": "<br>".join(f"`{column}`, known from row {row} here" for column, row in first.items()),
         "Memory": f"after {market.memory[name]} rows nothing before them matters",
         "State": f"{8 * sum(op.state_words(page.example.parameters) for op in ops)} bytes an instrument{more}",
-        "Opcode": ", ".join(f"<code>{op.name}</code>, number {op.number}, version {op.version}" for op in ops),
+        "Opcode": ", ".join(f"`{op.name}`, number {op.number}, version {op.version}" for op in ops),
     }
-    table = "".join(f"<tr><th>{key}</th><td>{value}</td></tr>" for key, value in rows.items())
-    details = "".join(prose(str(op.entry.function.__doc__)) for op in ops)
-    return document(
-        name,
-        f'<small><a href="index.html">Features</a></small><h1>{name}</h1><div class="lead">{prose(str(maker.__doc__))}</div>'
-        f'<figure><img src="{name}.svg" alt="{html.escape(page.code)} beside the price">'
-        f"<figcaption><code>{html.escape(page.code)}</code> on {EVERY} bars of {market.name}, a simulated market (seed {SEED})"
-        f"</figcaption></figure>"
-        f'<h2>Formula</h2><p class="formula">{html.escape(page.formula)}</p><h2>Source</h2><p class="source">{html.escape(page.source)}</p>'
-        f"<h2>Use</h2><pre>import tercel as tc\n\nfeatures = tc.FeatureSet(tc.bars(&quot;{EVERY}&quot;), [{html.escape(page.code)}])"
-        f"\n\n{name}{html.escape(signature)}</pre><table>{table}</table><h2>How it is computed</h2>{details}",
-    )
+    details = "\n\n".join(said(op.entry.function) for op in ops)
+    return "\n".join([
+        f"# {name}\n\n{said(maker)}\n",
+        f"![{page.code} beside the price]({name}.svg)\n",
+        f"*`{page.code}` on {EVERY} bars of {market.name}, a simulated market (seed {SEED})*\n",
+        f'## Formula\n\n<p class="formula">{html.escape(page.formula)}</p>\n',
+        f'<p class="source">{html.escape(page.source)}</p>\n',
+        f'## Use\n\n```python\nimport tercel as tc\n\nfeatures = tc.FeatureSet(tc.bars("{EVERY}"), [{page.code}])\n```\n',
+        f"```text\n{name}{signature}\n```\n",
+        table(("", ""), rows.items()),
+        f"## How it is computed\n\n{details}\n",
+    ])  # fmt: skip
 
 
-def index_of(names: Sequence[str]) -> str:
-    """The page that shows them all."""
+def page() -> str:
+    """The gallery: every maker with its plot and its first sentence, and the columns there are."""
     cards = "".join(
-        f'<a href="{name}.html"><figure><img src="{name}.svg" alt="" loading="lazy"><b>{name}</b>'
-        f"{prose(str(getattr(spec, name).__doc__).splitlines()[0])}</figure></a>"
-        for name in names
+        f'<a class="card" href="features/{name}.md"><img src="features/{name}.svg" alt="" loading="lazy">'
+        f"<b>{name}</b><span>{html.escape(first_sentence(getattr(spec, name)).replace('`', ''))}</span></a>"
+        for name in PAGES
     )
-    columns = ", ".join(f"<code>{column}</code>" for column in BASE_COLUMNS)
-    lead = f"{len(names)} makers of features. Each reads columns of the bar or other features: {columns}."
-    return document("Features", f'<h1>Features</h1><p class="lead">{lead}</p><div class="cards">{cards}</div>')
+    columns = ", ".join(f"`{column}`" for column in BASE_COLUMNS)
+    return f'There are {len(PAGES)} of them. The columns of a bar: {columns}.\n\n<div class="cards">{cards}</div>\n'
 
 
-def build(folder: Path) -> list[Path]:
-    """Write every page and plot into `folder`; returns the pages."""
+def write(folder: Path) -> list[Path]:
+    """Write a page and a plot for every maker into `folder`; returns the pages."""
     market = simulated()
     folder.mkdir(parents=True, exist_ok=True)
     for name in PAGES:
         (folder / f"{name}.svg").write_text(plot(market, name))
-        (folder / f"{name}.html").write_text(page_of(market, name))
-    (folder / "index.html").write_text(index_of(list(PAGES)))
-    return [folder / f"{name}.html" for name in PAGES]
-
-
-if __name__ == "__main__":
-    place = Path(sys.argv[1] if len(sys.argv) > 1 else "site") / "reference" / "features"
-    print(f"{len(build(place))} features in {place}")
+        (folder / f"{name}.md").write_text(page_of(market, name))
+    return [folder / f"{name}.md" for name in PAGES]
