@@ -10,6 +10,7 @@ import pytest
 from tests.test_docs import blocks
 
 LESSONS = sorted((Path(__file__).resolve().parents[1] / "docs" / "course").glob("[0-9]-*.md"))
+pytestmark = pytest.mark.timeout(600)  # the first run of changed kernels compiles them
 
 
 @pytest.mark.parametrize("page", LESSONS, ids=lambda page: page.stem)
