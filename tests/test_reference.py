@@ -24,6 +24,7 @@ from tercel.market.importers.detect import formats as known_formats
 from tercel.observe.stages import STAGES
 
 MAKERS = sorted(features.PAGES)
+pytestmark = pytest.mark.timeout(600)  # the first run of changed kernels compiles them
 
 
 @dataclasses.dataclass

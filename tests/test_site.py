@@ -17,6 +17,7 @@ from tests.browser.conftest import chromium
 __all__ = ["chromium"]  # the fixture of the tests of the page
 
 SCRIPTS = {"a": "href", "link": "href", "script": "src", "img": "src"}
+pytestmark = pytest.mark.timeout(600)  # the first run of changed kernels compiles them
 
 
 class Found(HTMLParser):
