@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
+
+from tercel.cli.show import Json, print_json
 
 if TYPE_CHECKING:
     from tercel.drivers.backtest import Backtest
@@ -28,7 +29,7 @@ def backtest(
     model: str | None = None,
     in_sample: Annotated[bool, Parameter(negative="")] = False,
     threads: int = 1,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Trade recorded history and report: profit and loss per currency, costs, drawdown, reasons for not trading.
 
@@ -56,11 +57,7 @@ def backtest(
         Let the final part of the model trade what it was trained on; the report says so.
     threads
         Threads of the market phase; they change no bit of the result.
-    json
-        Print JSON instead of tables.
     """
-    import msgspec
-
     from tercel.base.errors import ConfigError
     from tercel.cli.show import progress
     from tercel.drivers import backtest as driver
@@ -76,7 +73,7 @@ def backtest(
     with progress(quiet=json) as report:
         result = _played(driver.Backtest(plan, chosen, threads, report, in_sample=in_sample))
     if json:
-        sys.stdout.write(msgspec.json.encode(result.summary()).decode() + "\n")
+        print_json(result.summary())
     else:
         result.show()
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-from cyclopts import App, Parameter
+from cyclopts import App
+
+from tercel.cli.show import Json, print_json
 
 if TYPE_CHECKING:
     from tercel.drivers.lookahead import Checked
 
 app = App(name="check", help="Prove on your own data that nothing looks ahead.")
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of tables.")]
 LEAKS_FOUND: Final = 1  # exit status
 
 
@@ -61,8 +62,6 @@ def lookahead(
         Play so many records of the history; each cut plays them again four times.
     seed
         Which records are dropped and repeated.
-    json
-        Print JSON instead of tables.
     """
     from dataclasses import replace
 
@@ -99,7 +98,7 @@ def _print(found: Sequence[tuple[str, Checked]], as_json: bool) -> None:
         import msgspec
 
         view = [{"about": about, "clean": one.clean, **msgspec.structs.asdict(one)} for about, one in found]
-        print(msgspec.json.format(msgspec.json.encode(view)).decode())
+        print_json(view)
         return
     from tercel.base.text import console, table
 

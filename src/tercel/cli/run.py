@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
+from tercel.cli.show import JsonLines, Teller
+
 if TYPE_CHECKING:
     from tercel.cli.family import Family
 
@@ -37,6 +39,7 @@ def run(
     sync: Literal["always", "interval", "never"] = "always",
     until_done: Annotated[bool, Parameter(negative="")] = False,
     spin: Annotated[bool, Parameter(negative="")] = False,
+    json: JsonLines = False,
 ) -> int:
     """Start trading and the desk beside it; the page's address is printed. Ctrl-C ends both in order.
 
@@ -87,7 +90,6 @@ def run(
     from tercel.base.time import parse_duration
     from tercel.cli.control import DEFAULT_ACCOUNT, check_name
     from tercel.cli.family import Family
-    from tercel.cli.show import say
     from tercel.drivers.history import default_names
     from tercel.drivers.launch import FeedSpec, RunSpec
     from tercel.market.catalog import Catalog
@@ -114,7 +116,7 @@ def run(
     )
     seconds = parse_duration(for_) / 1e9 if for_ else None
     named = f" --account {account}" if account != DEFAULT_ACCOUNT else ""
-    return watch(Family(spec, port if desk else None, say), seconds, f"`tercel run{named}` continues this account")
+    return watch(Family(spec, port if desk else None, Teller(json)), seconds, f"`tercel run{named}` continues this account")
 
 
 def watch(family: Family, seconds: float | None, ending: str) -> int:
@@ -123,32 +125,34 @@ def watch(family: Family, seconds: float | None, ending: str) -> int:
     Returns the exit status. `ending` is said last. Raises `TercelError` when the trader or, at the start, the desk failed.
     """
     from tercel.base.time import NS_PER_S, clock_ns
-    from tercel.cli.show import progress, say
+    from tercel.cli.show import progress
 
+    say = family.say
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     account = family.spec.account
-    say(f"starting the trader of account {account}")
+    say("starting", f"starting the trader of account {account}", account=account)
     final = ""
     try:
-        with progress() as report:
+        with progress(quiet=say.json) as report:
             family.start(report)
         until = clock_ns() + round(seconds * NS_PER_S) if seconds is not None else None
         left = "Ctrl-C stops it" if seconds is None else f"it stops after {seconds:g} s, or with Ctrl-C"
-        say(f"open {family.url}   ({left})" if family.url else f"trading without a page ({left})")
+        text = f"open {family.url}   ({left})" if family.url else f"trading without a page ({left})"
+        say("page", text, url=family.url)
         while family.watch() and (until is None or clock_ns() < until):
             time.sleep(POLL_S)
     except KeyboardInterrupt:
-        say("")
+        say("interrupted", "")
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # stopping is bounded, and must not be left half done
         final = family.stop()
     if not family.trading:
-        say("stopped before it traded")
+        say("ended", "stopped before it traded", status=INTERRUPTED)
         return INTERRUPTED
-    say(f"stopped: {final}")
-    say(ending)
+    say("stopped", f"stopped: {final}", account=account)
+    say("ended", ending, status=0)
     return 0
 
 

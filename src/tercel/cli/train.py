@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from tercel.cli.show import Json, print_json
 
 
 def train(
@@ -26,7 +27,7 @@ def train(
     threads: int = 2,
     settings: Path | None = None,
     html: Path | None = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Train on recorded history and say honestly whether there is an edge; the model is registered either way.
 
@@ -70,11 +71,7 @@ def train(
         A settings file for venue and limits; by default tercel.toml in the working folder, else the defaults.
     html
         Where to write the report as a page; by default beside the model.
-    json
-        Print JSON instead of text.
     """
-    import msgspec
-
     from tercel.base import paths
     from tercel.base.errors import ConfigError
     from tercel.base.time import format_duration
@@ -119,7 +116,7 @@ def train(
     trained.html(page)
     if json:
         found = {"model": trained.model.name, "page": str(page), "seconds": trained.seconds, "evaluation": trained.evaluation}
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(found)
     else:
         trained.show()
         say(f"model: {trained.model.name} in {short(paths.models_dir() / manifest.name / str(manifest.version))}")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+from tercel.cli.show import Json, print_json
 
 
-def why(instrument: str | None = None, *, account: str | None = None, json: bool = False) -> None:
+def why(instrument: str | None = None, *, account: str | None = None, json: Json = False) -> None:
     """Explain why the trader did not trade: every evaluation that ended without an order has a counted reason.
 
     Parameters
@@ -14,11 +14,7 @@ def why(instrument: str | None = None, *, account: str | None = None, json: bool
         One instrument only, such as EURUSD@oanda, or EURUSD when one venue has it.
     account
         Name of the account; without it the one whose trader runs, else "paper".
-    json
-        Print JSON instead of a table.
     """
-    import msgspec
-
     from tercel.base.codes import REASONS
     from tercel.base.errors import ConfigError
     from tercel.base.text import console, table
@@ -34,7 +30,7 @@ def why(instrument: str | None = None, *, account: str | None = None, json: bool
     found = sorted(((int(counts[code]), *REASONS[code]) for code in REASONS if counts[code]), reverse=True)
     if json:
         rows = [{"reason": name, "times": times, "meaning": meaning, "remedy": remedy} for times, name, meaning, remedy in found]
-        sys.stdout.write(msgspec.json.encode({"account": account, "orders": int(frame.status["orders"]), "reasons": rows}).decode() + "\n")
+        print_json({"account": account, "orders": int(frame.status["orders"]), "reasons": rows})
         return
     out = console()
     out.print(
