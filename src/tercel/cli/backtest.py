@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import Parameter
 
 from tercel.cli.show import Json, print_json
+from tercel.cli.source import MarketSeed, Simulated, source
 
 if TYPE_CHECKING:
     from tercel.drivers.backtest import Backtest
@@ -29,9 +30,13 @@ def backtest(
     model: str | None = None,
     in_sample: Annotated[bool, Parameter(negative="")] = False,
     threads: int = 1,
+    simulated: Simulated = None,
+    seed: MarketSeed = 1,
     json: Json = False,
 ) -> None:
     """Trade recorded history and report: profit and loss per currency, costs, drawdown, reasons for not trading.
+
+    Example: tercel backtest EURUSD@oanda --start 2014-05-01 --end 2014-05-14. Without any data: tercel backtest --simulated 24h
 
     Parameters
     ----------
@@ -61,15 +66,13 @@ def backtest(
     from tercel.base.errors import ConfigError
     from tercel.cli.show import progress
     from tercel.drivers import backtest as driver
-    from tercel.drivers.history import default_names, history
     from tercel.drivers.settings import load
-    from tercel.market.catalog import Catalog
 
     if not 1 <= threads <= THREADS_MAX:
         raise ConfigError(f"backtest --threads: expected 1 to {THREADS_MAX}, found {threads}")
-    catalog = Catalog()
     plan = load(settings, strategy, model).on(bars, price)
-    chosen = history(names or default_names(catalog), start, end, every=every, price=plan.features.clock.price, catalog=catalog)
+    basis = plan.features.clock.price
+    chosen = source("backtest", names, start, end, every=every, price=basis, simulated=simulated, seed=seed)
     with progress(quiet=json) as report:
         result = _played(driver.Backtest(plan, chosen, threads, report, in_sample=in_sample))
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,8 +113,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        text = repr(value)
-        return text if "e" in text or not value.is_integer() else f"{value:_.1f}"
+        return f"{value:_.1f}" if value.is_integer() else f"{Decimal(repr(value)):f}"
     return "" if value is None else json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
 
 

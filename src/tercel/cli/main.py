@@ -32,6 +32,7 @@ class Verb(NamedTuple):
 
 
 VERBS: Final = {
+    "new": Verb("tercel.cli.new:new", "Make a folder to begin in: settings, a strategy, its test, the next commands."),
     "demo": Verb("tercel.cli.demo:demo", "Back-test and trade on paper once: your data, or a simulated market."),
     "data": Verb("tercel.cli.data:app", "Import, list and inspect history."),
     "train": Verb("tercel.cli.train:train", "Train a model on recorded history and judge it honestly."),

@@ -21,7 +21,10 @@ POLL_S: Final = 0.05
 
 def run(
     *names: str,
-    paper: Annotated[bool, Parameter(negative="")] = True,
+    paper: Annotated[bool, Parameter(negative="")] = False,
+    live: Annotated[bool, Parameter(negative="")] = False,
+    venue: str | None = None,
+    confirm: str | None = None,
     feed: Literal["replay", "simulator"] | None = None,
     speed: float = 1.0,
     start: str | None = None,
@@ -45,12 +48,20 @@ def run(
 
     The exit status is 0 when it traded and was stopped, by Ctrl-C too, and the trader's own when that failed.
 
+    Example: tercel run EURUSD@oanda --speed 60. Without any data: tercel run --speed 60
+
     Parameters
     ----------
     names
         Instruments to replay from the catalog, such as EURUSD@oanda; without any the market is simulated.
     paper
-        Live or recorded data against a modelled venue. The only mode there is yet.
+        Live or recorded data against a modelled venue: what happens without being asked.
+    live
+        Real orders, after a check of the venue and the account's name, typed. This version has no venue to send them to.
+    venue
+        Which venue, with --live.
+    confirm
+        The account's name, instead of typing it, where there is no terminal; needs TERCEL_LIVE=1 in the environment.
     feed
         Where market data comes from: the catalog replayed (without names: all FX and metals), or the simulated market.
     speed
@@ -95,6 +106,10 @@ def run(
     from tercel.market.catalog import Catalog
 
     check_name(account)
+    if live:
+        _ask_for_live(paper, account, venue, names, confirm, Teller(json))
+    elif venue is not None or confirm is not None:
+        raise ConfigError(f"run {'--venue' if venue is not None else '--confirm'}: belongs to --live; without it trading is on paper")
     kind: Literal["replay", "simulator"] = feed or ("replay" if names or start or end else "simulator")
     if kind == "simulator" and (names or start or end):
         raise ConfigError("run: the simulator has its own instruments and times; leave out names, --start and --end, or use --feed replay")
@@ -117,6 +132,17 @@ def run(
     seconds = parse_duration(for_) / 1e9 if for_ else None
     named = f" --account {account}" if account != DEFAULT_ACCOUNT else ""
     return watch(Family(spec, port if desk else None, Teller(json)), seconds, f"`tercel run{named}` continues this account")
+
+
+def _ask_for_live(paper: bool, account: str, venue: str | None, names: tuple[str, ...], confirm: str | None, say: Teller) -> None:
+    """The gate, then the refusal that stands behind it while no driver sends real orders. Raises `TercelError` in any case."""
+    from tercel.base.errors import ConfigError
+    from tercel.cli.live_gate import pass_gate, terminal
+
+    if paper:
+        raise ConfigError("run: expected --paper or --live, found both; nothing was started")
+    pass_gate(account, venue, names, confirm, say, terminal())
+    raise ConfigError(f"run --live: {venue} is ready, but this version has no driver that sends real orders; nothing was started")
 
 
 def watch(family: Family, seconds: float | None, ending: str) -> int:

@@ -31,7 +31,7 @@ SETTINGS: Final[dict[str, str]] = {
     "rule.size_lots": "Trade this size instead, in lots.",
     "risk.order_lots": "Largest order, in lots; by instrument.",
     "risk.position_lots": "Largest position, in lots; by instrument.",
-    "risk.notional": "Largest value of a position, in the quote currency; by currency.",
+    "risk.notional": "Largest value of an order, in the quote currency; by currency.",
     "risk.collar": "How far the price of a limit order may be from the market, as a share.",
     "risk.quote_age_max": "Oldest quote to trade on.",
     "risk.orders_per_second": "Most orders in a second; 0: no limit.",
