@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 USAGE_ERROR: Final = 2
 JSON: Final = "--json"
+COMPLETE: Final = "__complete"  # asked by shells, with the shell and the line so far
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
 OPTIONS: Final = ("-h", "--help", "--version")
@@ -47,6 +48,7 @@ VERBS: Final = {
     "check": Verb("tercel.cli.check:app", "Prove on your own data that nothing looks ahead."),
     "cache": Verb("tercel.cli.cache:app", "See, warm, clear and measure the caches of running processes."),
     "doctor": Verb("tercel.cli.doctor:doctor", "Say what is missing on this machine and how to mend it."),
+    "completion": Verb("tercel.cli.completion:completion", "Make your shell complete verbs, options and names."),
 }
 
 
@@ -126,6 +128,11 @@ def _complain(kind: str, text: str, status: int, as_json: bool) -> int:
 
 def main() -> None:
     """The entry point of the command: run the words it was given and leave with their status."""
+    if sys.argv[1:2] == [COMPLETE] and len(sys.argv) == 4:
+        from tercel.cli.complete import answer
+
+        print(answer(sys.argv[2], sys.argv[3]))
+        return
     sys.exit(run(sys.argv[1:]))
 
 
