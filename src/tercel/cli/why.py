@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from tercel.cli.show import Json, print_json
 
 
-def why(instrument: str | None = None, *, account: str | None = None, json: Json = False) -> None:
-    """Explain why the trader did not trade: every evaluation that ended without an order has a counted reason.
+def why(
+    instrument: str | None = None,
+    *,
+    account: str | None = None,
+    order: int | None = None,
+    last: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> None:
+    """Explain why the trader did not trade: every evaluation that ended without an order has a counted reason; or why it did.
+
+    Examples: tercel why EURUSD, tercel why --last, tercel why --order 17
 
     Parameters
     ----------
@@ -14,6 +27,10 @@ def why(instrument: str | None = None, *, account: str | None = None, json: Json
         One instrument only, such as EURUSD@oanda, or EURUSD when one venue has it.
     account
         Name of the account; without it the one whose trader runs, else "paper".
+    order
+        Explain this order, by its number: the signal, the market and the settings behind it, and what became of it.
+    last
+        Explain the last order, of the instrument when one is named.
     """
     from tercel.base.codes import REASONS
     from tercel.base.errors import ConfigError
@@ -21,6 +38,17 @@ def why(instrument: str | None = None, *, account: str | None = None, json: Json
     from tercel.cli.control import chosen, frame_of, text
 
     account = chosen(account, "why")
+    if order is not None or last:
+        from tercel.cli import why_order
+
+        if order is not None and last:
+            raise ConfigError("why: expected --order or --last, found both")
+        found_order = why_order.explain(account, order, instrument)
+        if json:
+            print_json(found_order)
+        else:
+            why_order.show(found_order)
+        return
     frame = frame_of(account)
     names = [text(one["name"]) for one in frame.instruments]
     slots = [slot for slot, name in enumerate(names) if instrument in (None, name, name.partition("@")[0])]
