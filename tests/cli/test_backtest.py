@@ -94,7 +94,7 @@ def test_a_settings_file_counts_and_its_faults_are_named(
     assert result(capsys)["state_hash"] != by_default["state_hash"]
     settings.write_text("[rule]\nfst = 5\n")
     assert run(["backtest"]) == 2
-    assert "tercel.toml: rule.fst: unknown setting; did you mean rule.fast?" in capsys.readouterr().err
+    assert "error: rule.fst: unknown setting; did you mean rule.fast? (tercel.toml:2)\n" in capsys.readouterr().err
 
 
 def test_an_empty_catalog_says_what_to_do(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -57,6 +57,33 @@ def test_why_of_an_unknown_instrument_names_the_known_ones(running: Running) -> 
     assert wrong.stderr.endswith(", found 'EURUS'\n")
 
 
+def test_why_explains_an_order(running: Running) -> None:
+    """The last order, or one by its number: the signal behind it is of the same input, and its fill moves the position by its size."""
+    until(lambda: answer("status")["fills"] > 0, "a fill")
+    first = answer("why", "--order", "1")
+    assert (first["account"], first["order"], first["session"]["epoch"], first["position_before"]) == ("desk-1", 1, 1, 0.0)
+    assert first["id"] == f"{1:016x}{1:016x}"
+    assert first["signal"]["input"] == first["input"]
+    assert (first["signal"]["direction"] > 0) == (first["side"] == "buy")
+    assert (first["signal"]["score"] > 0) == (first["side"] == "buy")
+    assert first["settings"]["decide"]["fast"] == 20
+    fills = [event for event in first["then"] if event["what"] == "fill"]
+    assert abs(fills[-1]["position"]) == pytest.approx(sum(fill["size"] for fill in fills))
+    shown = tercel("why", "--order", "1").stdout
+    assert f"{first['side']} " in shown
+    assert first["instrument"] in shown
+    last = answer("why", "--last", first["instrument"])
+    assert last["instrument"] == first["instrument"]
+    assert last["order"] >= 1
+    for words, said in (
+        (("--order", "999999"), "expected order 999999, found none in its journal; its orders are 1 to "),
+        (("--order", "1", "--last"), "expected --order or --last, found both"),
+    ):
+        done = tercel("why", *words)
+        assert done.returncode == 2
+        assert said in done.stderr
+
+
 def test_halt_works_without_a_desk(running: Running) -> None:
     """With the desk killed a moment ago the trader still answers; it sends nothing until it is resumed."""
     running.desk.kill()

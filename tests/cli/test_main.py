@@ -50,7 +50,7 @@ def test_version_is_printed() -> None:
     ("words", "said"),
     [
         (["statsu"], "error: tercel: there is no verb 'statsu'; did you mean 'status'?"),
-        (["xyzzy"], "error: tercel: there is no verb 'xyzzy'; the verbs are demo, "),
+        (["xyzzy"], "error: tercel: there is no verb 'xyzzy'; the verbs are new, demo, "),
         (["doctor", "--jsn"], "error: Unknown option: --jsn. Did you mean --json?"),
         (["--verbos"], "error: tercel: there is no option '--verbos'; did you mean '--version'?"),
     ],

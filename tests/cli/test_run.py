@@ -122,7 +122,7 @@ def test_a_replay_ends_when_asked(home: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "settings", "said"),
     [
-        ((), "[bars]\nevry = '1m'", "tercel.toml: bars.evry: unknown setting; did you mean bars.every?"),
+        ((), "[bars]\nevry = '1m'", "bars.evry: unknown setting; did you mean bars.every? (tercel.toml:2)"),
         ((), "[bars", "tercel.toml: not valid TOML"),
         (("--settings", "absent.toml"), "", "absent.toml, found none"),
         (("EURUSD", "--feed", "simulator"), "", "the simulator has its own instruments"),

@@ -108,39 +108,43 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[rsik]\n", "my.toml: rsik: unknown setting; did you mean risk?"),
-        ("[risk]\norder_lot = 1\n", "my.toml: risk.order_lot: unknown setting; did you mean risk.order_lots?"),
-        ("[bars]\nevry = '1m'\n", "my.toml: bars.evry: unknown setting; did you mean bars.every?"),
-        ("[venue]\nfoo = 1\n", "my.toml: venue.foo: unknown setting; there are latency, taker_fee"),
-        ("[rule]\nfast = 2.5\n", "my.toml: rule.fast: expected a whole number, found 2.5"),
-        ("[rule]\nfast = true\n", "my.toml: rule.fast: expected a whole number, found True"),
-        ("[rule]\nsize_lots = '1'\n", "my.toml: rule.size_lots: expected a number, found '1'"),
-        ("[risk]\ncollar = 'wide'\n", "my.toml: risk.collar: expected a number, found 'wide'"),
-        ("[risk]\nquote_age_max = 60\n", "my.toml: risk.quote_age_max: expected a text, found 60"),
-        ("[risk]\nquote_age_max = '60 parsecs'\n", "my.toml: risk.quote_age_max: duration: expected a number and one of"),
-        ("[venue]\nlatency = 'soon'\n", "my.toml: venue.latency: duration: expected a number and one of"),
-        ("[risk]\ndaily_loss = { USD = 'much' }\n", "my.toml: risk.daily_loss: expected a number or a table of numbers"),
-        ("[risk]\ndaily_loss = { USD = -5 }\n", "my.toml: risk.daily_loss.USD: expected a number of at least 0, was -5"),
-        ("[risk]\nopen_orders = 0\n", "my.toml: risk.open_orders: expected 1 to 4096, was 0"),
-        ("[rule]\nfast = 9\nslow = 4\n", "my.toml: rule: expected 1 <= fast < slow"),
-        ("[bars]\nevery = 5\n", "my.toml: bars.every: expected a text, found 5"),
-        ("[bars]\nevery = 'often'\n", "my.toml: bars.every: duration: expected a number and one of"),
-        ("[bars]\nprice = 'last'\n", "my.toml: bars.price: bars: expected price to be one of"),
-        ("[bars]\ngrace = 250\n", "my.toml: bars.grace: expected a text, found 250"),
-        ("[bars]\nfeed_latency = '1'\n", "my.toml: bars.feed_latency: duration: expected"),
-        ("risk = 3\n", r"my.toml: risk: expected a table \[risk\], found 3"),
-        ("features = 'ema_20'\n", "my.toml: features: expected a list of texts, found 'ema_20'"),
-        ("features = ['emma_20']\n", "my.toml: features: expected texts such as 'ema_20'"),
-        ("strategy = 3\n", "my.toml: strategy: expected a text, found 3"),
-        ("strategy = 'nothing:There'\n", "my.toml: strategy: expected module:Class, such as my_desk:Cross, found 'nothing:There'"),
-        ("strategy = 'tercel.risk.limits:Limits'\n", "my.toml: strategy: expected a class derived from tercel.Strategy"),
+        ("[rsik]\n", "rsik: unknown setting; did you mean risk?"),
+        ("[risk]\norder_lot = 1\n", "risk.order_lot: unknown setting; did you mean risk.order_lots?"),
+        ("[bars]\nevry = '1m'\n", "bars.evry: unknown setting; did you mean bars.every?"),
+        ("[venue]\nfoo = 1\n", "venue.foo: unknown setting; there are latency, taker_fee"),
+        ("[rule]\nfast = 2.5\n", "rule.fast: expected a whole number, found 2.5"),
+        ("[rule]\nfast = true\n", "rule.fast: expected a whole number, found True"),
+        ("[rule]\nsize_lots = '1'\n", "rule.size_lots: expected a number, found '1'"),
+        ("[risk]\ncollar = 'wide'\n", "risk.collar: expected a number, found 'wide'"),
+        ("[risk]\nquote_age_max = 60\n", "risk.quote_age_max: expected a text, found 60"),
+        ("[risk]\nquote_age_max = '60 parsecs'\n", "risk.quote_age_max: duration: expected a number and one of"),
+        ("[venue]\nlatency = 'soon'\n", "venue.latency: duration: expected a number and one of"),
+        ("[risk]\ndaily_loss = { USD = 'much' }\n", "risk.daily_loss: expected a number or a table of numbers"),
+        ("[risk]\ndaily_loss = { USD = -5 }\n", "risk.daily_loss.USD: expected a number of at least 0, was -5"),
+        ("[risk]\nopen_orders = 0\n", "risk.open_orders: expected 1 to 4096, was 0"),
+        ("[rule]\nfast = 9\nslow = 4\n", "rule: expected 1 <= fast < slow"),
+        ("[bars]\nevery = 5\n", "bars.every: expected a text, found 5"),
+        ("[bars]\nevery = 'often'\n", "bars.every: duration: expected a number and one of"),
+        ("[bars]\nprice = 'last'\n", "bars.price: bars: expected price to be one of"),
+        ("[bars]\ngrace = 250\n", "bars.grace: expected a text, found 250"),
+        ("[bars]\nfeed_latency = '1'\n", "bars.feed_latency: duration: expected"),
+        ("risk = 3\n", r"risk: expected a table \[risk\], found 3"),
+        ("features = 'ema_20'\n", "features: expected a list of texts, found 'ema_20'"),
+        ("features = ['emma_20']\n", "features: expected texts such as 'ema_20'"),
+        ("strategy = 3\n", "strategy: expected a text, found 3"),
+        ("strategy = 'nothing:There'\n", "strategy: expected module:Class, such as my_desk:Cross, found 'nothing:There'"),
+        ("strategy = 'tercel.risk.limits:Limits'\n", "strategy: expected a class derived from tercel.Strategy"),
         ("[risk\n", "my.toml: not valid TOML"),
     ],
 )
 def test_what_is_wrong_is_refused_by_file_and_key(tmp_path: Path, text: str, expected: str) -> None:
-    """An unknown key says which one was meant; a wrong value says file, key, what was expected and what was found."""
-    with pytest.raises(ConfigError, match=expected):
+    """An unknown key says which one was meant; a wrong value says key, what was expected, what was found, and the line of the file."""
+    with pytest.raises(ConfigError, match=expected) as caught:
         plan_of(tmp_path, text)
+    if "not valid TOML" not in expected:
+        line = len(text.splitlines())  # each of these texts is wrong in its last line, or in the section that it completes
+        lines = {line} if " = {" in text or not expected.startswith("rule: ") else {1}
+        assert any(str(caught.value).endswith(f"({tmp_path / 'my.toml'}:{one})") for one in lines)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

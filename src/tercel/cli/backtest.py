@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
+
+from tercel.cli.show import Json, print_json
+from tercel.cli.source import MarketSeed, Simulated, source
 
 if TYPE_CHECKING:
     from tercel.drivers.backtest import Backtest
@@ -28,9 +30,13 @@ def backtest(
     model: str | None = None,
     in_sample: Annotated[bool, Parameter(negative="")] = False,
     threads: int = 1,
-    json: bool = False,
+    simulated: Simulated = None,
+    seed: MarketSeed = 1,
+    json: Json = False,
 ) -> None:
     """Trade recorded history and report: profit and loss per currency, costs, drawdown, reasons for not trading.
+
+    Example: tercel backtest EURUSD@oanda --start 2014-05-01 --end 2014-05-14. Without any data: tercel backtest --simulated 24h
 
     Parameters
     ----------
@@ -56,27 +62,21 @@ def backtest(
         Let the final part of the model trade what it was trained on; the report says so.
     threads
         Threads of the market phase; they change no bit of the result.
-    json
-        Print JSON instead of tables.
     """
-    import msgspec
-
     from tercel.base.errors import ConfigError
     from tercel.cli.show import progress
     from tercel.drivers import backtest as driver
-    from tercel.drivers.history import default_names, history
     from tercel.drivers.settings import load
-    from tercel.market.catalog import Catalog
 
     if not 1 <= threads <= THREADS_MAX:
         raise ConfigError(f"backtest --threads: expected 1 to {THREADS_MAX}, found {threads}")
-    catalog = Catalog()
     plan = load(settings, strategy, model).on(bars, price)
-    chosen = history(names or default_names(catalog), start, end, every=every, price=plan.features.clock.price, catalog=catalog)
+    basis = plan.features.clock.price
+    chosen = source("backtest", names, start, end, every=every, price=basis, simulated=simulated, seed=seed)
     with progress(quiet=json) as report:
         result = _played(driver.Backtest(plan, chosen, threads, report, in_sample=in_sample))
     if json:
-        sys.stdout.write(msgspec.json.encode(result.summary()).decode() + "\n")
+        print_json(result.summary())
     else:
         result.show()
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
+
+from tercel.cli.show import Json, Teller, print_json
 
 if TYPE_CHECKING:
     from tercel.cache.level2 import Level2
 
 app = App(name="cache", help="See, warm, clear and measure the caches of running processes.")
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of tables.")]
 Redis = Annotated[str | None, Parameter(help="Address of level 2, redis://host:port; without it TERCEL_REDIS.")]
 Cluster = Annotated[bool, Parameter(negative="", help="The address is that of a cluster; more seeds after commas.")]
 Prefix = Annotated[str, Parameter(help="What every key begins with.")]
@@ -36,25 +36,23 @@ def stats(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEF
 
     told = {name: msgspec.json.decode(data, type=Stats) for name, data in sorted(_with_level2(redis, cluster, prefix, ask).items())}
     if json:
-        sys.stdout.write(
-            msgspec.json.encode({name: {"stats": found, "advice": advice(found)} for name, found in told.items()}).decode() + "\n"
-        )
+        print_json({name: {"stats": found, "advice": advice(found)} for name, found in told.items()})
         return 0
     _show(told)
     return 0
 
 
 @app.command
-def warm(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX) -> None:
+def warm(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
     """Ask every process that takes care of its cache to do its warming jobs now."""
     _with_level2(redis, cluster, prefix, lambda level2: level2.ask_all("warm"))
-    from tercel.cli.show import say
-
-    say("asked every process to warm its cache")
+    Teller(json)("asked", "asked every process to warm its cache")
 
 
 @app.command
-def clear(pattern: str = "*", *, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX) -> None:
+def clear(
+    pattern: str = "*", *, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
+) -> None:
     """Invalidate the keys that a pattern matches, everywhere.
 
     Parameters
@@ -63,9 +61,8 @@ def clear(pattern: str = "*", *, redis: Redis = None, cluster: Cluster = False, 
         A shell pattern over full keys, which begin with the cache's name: "predictions:*".
     """
     found = _with_level2(redis, cluster, prefix, lambda level2: level2.invalidate_matching(pattern))
-    from tercel.cli.show import say
-
-    say(f"{found:,} keys of level 2 were invalidated, and what matches in every level 1")
+    text = f"{found:,} keys of level 2 were invalidated, and what matches in every level 1"
+    Teller(json)("cleared", text, pattern=pattern, keys=found)
 
 
 @app.command
@@ -77,14 +74,13 @@ def bench(*, redis: Redis = None, cluster: Cluster = False, operations: int = 1_
     operations
         How many sets and how many gets of each.
     """
-    import msgspec
 
     from tercel.cache.measure import measure
 
     address = redis or os.environ.get("TERCEL_REDIS") or ""
     rows = asyncio.run(measure(address, cluster, operations))
     if json:
-        sys.stdout.write(msgspec.json.encode(rows).decode() + "\n")
+        print_json(rows)
     else:
         from tercel.base.text import console, table
 

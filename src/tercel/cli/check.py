@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
-from cyclopts import App, Parameter
+from cyclopts import App
+
+from tercel.cli.show import Json, print_json
+from tercel.cli.source import Simulated, source
 
 if TYPE_CHECKING:
     from tercel.drivers.lookahead import Checked
 
 app = App(name="check", help="Prove on your own data that nothing looks ahead.")
 
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of tables.")]
 LEAKS_FOUND: Final = 1  # exit status
 
 
@@ -30,12 +32,15 @@ def lookahead(
     cuts: int = 5,
     records: int = 300_000,
     seed: int = 1,
+    simulated: Simulated = None,
     json: Json = False,
 ) -> int:
     """Change the future: nothing in the past may change. Exit status 1 when something does, and its name.
 
     Features, signals, orders and fills up to a cut in time must be the same to the bit when everything that arrives later is altered, for
     several cuts and changes, and in batches of other sizes.
+
+    Example: tercel check lookahead EURUSD@oanda --strategy my_desk:MyDesk
 
     Parameters
     ----------
@@ -60,9 +65,7 @@ def lookahead(
     records
         Play so many records of the history; each cut plays them again four times.
     seed
-        Which records are dropped and repeated.
-    json
-        Print JSON instead of tables.
+        Which records are dropped and repeated; of the simulated market, too.
     """
     from dataclasses import replace
 
@@ -71,9 +74,7 @@ def lookahead(
     from tercel.decision.rules import ModelRule
     from tercel.drivers import lookahead as driver
     from tercel.drivers import lookahead_training as training
-    from tercel.drivers.history import default_names, history
     from tercel.drivers.settings import load
-    from tercel.market.catalog import Catalog
     from tercel.models.registry import Registry
 
     plan = load(settings, strategy).on(bars, price)
@@ -83,8 +84,7 @@ def lookahead(
         plan = replace(plan, features=kept.feature_set, decide=ModelRule(kept))
         if start is not None and end is not None:
             found.append(("the model in this period", training.check_in_sample(kept, parse_instant(start), parse_instant(end))))
-    catalog = Catalog()
-    chosen = history(names or default_names(catalog), start, end, price=plan.features.clock.price, catalog=catalog)
+    chosen = source("check lookahead", names, start, end, price=plan.features.clock.price, simulated=simulated, seed=seed)
     with progress(quiet=json) as tell:
         found.append(("features and orders", driver.check_history(plan, chosen, cuts=cuts, seed=seed, records_max=records, progress=tell)))
     if kept is not None:
@@ -99,7 +99,7 @@ def _print(found: Sequence[tuple[str, Checked]], as_json: bool) -> None:
         import msgspec
 
         view = [{"about": about, "clean": one.clean, **msgspec.structs.asdict(one)} for about, one in found]
-        print(msgspec.json.format(msgspec.json.encode(view)).decode())
+        print_json(view)
         return
     from tercel.base.text import console, table
 

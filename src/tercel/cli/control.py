@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import Any, Final
 
 import msgspec
 
 from tercel.base import paths
 from tercel.base.errors import ConfigError, NotRunning
-from tercel.cli.show import say
-from tercel.observe.control import HALTED, RUNNING, UNANSWERED, ControlClient
+from tercel.observe.control import HALTED, UNANSWERED, Ack, ControlClient
 from tercel.observe.live import LiveFrame, LiveReader
 from tercel.observe.locks import trader_alive
 
@@ -59,32 +57,34 @@ def refuse_second(account: str) -> None:
         raise ConfigError(f"account {account}: its trader is running already{where}; stop that one, or use another --account")
 
 
-def halt(account: str, why: str, timeout_s: float, json: bool) -> int:
-    """Halt one account; returns the exit status, 0 when its trader says halted. NotRunning when there is none; the flag is set then too."""
+def halt(account: str, why: str, timeout_s: float) -> Ack:
+    """Halt one account; the trader's answer. NotRunning when there is none; the flag is set then too."""
     client = ControlClient(paths.run_dir(account))
     try:
-        return _tell(account, client.halt(why, timeout_s), HALTED, json)
+        return client.halt(why, timeout_s)
     except NotRunning:
         others = f" (running now: {', '.join(running())})" if running() else ""
         raise NotRunning(f"account {account}: no trader is running; the kill flag is set, so its next one starts halted{others}") from None
 
 
-def resume(account: str, why: str, timeout_s: float, json: bool) -> int:
-    """Resume one account; returns the exit status: 0 when its trader says running. NotRunning when there is none."""
+def resume(account: str, why: str, timeout_s: float) -> Ack:
+    """Resume one account; the trader's answer. NotRunning when there is none."""
     if account not in accounts():
         raise NotRunning(f"resume: no trader has run for account {account}; {_have()}")
-    return _tell(account, ControlClient(paths.run_dir(account)).resume(why, timeout_s), RUNNING, json)
+    return ControlClient(paths.run_dir(account)).resume(why, timeout_s)
 
 
-def _tell(account: str, answer: Any, wanted: str, json: bool) -> int:
-    if json:
-        sys.stdout.write(msgspec.json.encode({"account": account, **msgspec.to_builtins(answer)}).decode() + "\n")
-    elif answer.state == UNANSWERED:
+def view_of(account: str, answer: Ack) -> dict[str, Any]:
+    """A trader's answer as plain values."""
+    return {"account": account, **msgspec.to_builtins(answer)}
+
+
+def sentence(account: str, answer: Ack, wanted: str) -> str:
+    """A trader's answer for people."""
+    if answer.state == UNANSWERED:
         flag = "the kill flag is set, and it checks that before it takes in more" if wanted == HALTED else "nothing has changed"
-        say(f"account {account}: the trader (pid {answer.pid}) did not answer; {flag}")
-    else:
-        say(f"account {account}: {answer.state} at input {answer.input_number:,} (trader pid {answer.pid})")
-    return 0 if answer.state == wanted else 1
+        return f"account {account}: the trader (pid {answer.pid}) did not answer; {flag}"
+    return f"account {account}: {answer.state} at input {answer.input_number:,} (trader pid {answer.pid})"
 
 
 def frame_of(account: str) -> LiveFrame:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from tercel.base import paths
 from tercel.base.errors import DataError
 from tercel.base.time import parse_duration
+from tercel.cli.show import Json, print_json
 
 app = App(name="data", help="Import, list and inspect history.")
-
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of tables.")]
 
 
 @app.command(name="import")
@@ -146,8 +145,6 @@ def _print_removed(view: dict[str, Any]) -> None:
 
 def _print(view: Any, as_json: bool, table: Any) -> None:
     if as_json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(view)).decode())
+        print_json(view)
     else:
         table(view)

@@ -7,10 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import msgspec
-
 from tercel.cli import checks_host, checks_install
 from tercel.cli.findings import LEVELS, Finding
+from tercel.cli.show import Json, print_json
 
 CHECKS: Final[tuple[Callable[[], Finding], ...]] = (
     checks_install.python,
@@ -51,19 +50,16 @@ def report(findings: Sequence[Finding], colour: bool) -> str:
     return "\n".join(lines)
 
 
-def doctor(*, json: bool = False) -> int:
+def doctor(*, json: Json = False) -> int:
     """Say what is missing on this machine and how to mend it. Changes nothing; takes less than a second.
 
     The exit status is 1 when a check fails, which means that Tercel cannot work here; warnings leave it 0.
 
-    Parameters
-    ----------
-    json
-        Print the findings as JSON: a list of name, level ("ok", "warn", "fail"), text and remedy.
+    With --json it is a list of name, level ("ok", "warn", "fail"), text and remedy.
     """
     findings = examine()
     if json:
-        print(msgspec.json.format(msgspec.json.encode(findings)).decode())
+        print_json(findings)
     else:
         print(report(findings, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return int(any(finding.level == "fail" for finding in findings))

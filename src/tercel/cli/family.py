@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import IO, Final
 
 import msgspec
@@ -18,7 +18,7 @@ from tercel.base import paths
 from tercel.base.errors import ConfigError, TercelError
 from tercel.base.time import NS_PER_S, clock_ns
 from tercel.cli.control import refuse_second
-from tercel.cli.show import Report, short
+from tercel.cli.show import Report, Teller, short
 from tercel.drivers.launch import RunSpec
 
 START_S_MAX: Final = 300.0  # a first start compiles
@@ -43,10 +43,10 @@ class Failed(TercelError):
 class Family:
     """A trader and its desk (`port` None: no desk). Start them in order, watch them, stop them in order."""
 
-    def __init__(self, spec: RunSpec, port: int | None, say: Callable[[str], None]) -> None:
+    def __init__(self, spec: RunSpec, port: int | None, say: Teller) -> None:
         if port is not None and not 0 < port <= PORT_MAX:
             raise ConfigError(f"port of the page: expected 1 to {PORT_MAX}, found {port}")
-        self.spec, self._port, self._say = spec, port, say
+        self.spec, self._port, self.say = spec, port, say
         self._run = paths.run_dir(spec.account)
         self.trader: subprocess.Popen[bytes] | None = None
         self.desk: subprocess.Popen[bytes] | None = None
@@ -70,7 +70,7 @@ class Family:
             word, _, text = line.partition(" ")
             if word == "trading":
                 self.trading = True
-                self._say(text)
+                self.say("trading", text, account=self.spec.account, pid=self.trader.pid)
                 break
             _tell(report, text)
         else:
@@ -136,9 +136,9 @@ class Family:
         self._restarts, self._desk_down_at = self._restarts + 1, 0
         try:
             self._start_desk()
-            self._say(f"the desk had ended ({status}) and was started again: {self.url}")
+            self.say("desk", f"the desk had ended ({status}) and was started again: {self.url}", url=self.url)
         except TercelError as error:
-            self._say(f"{error}; the trader is not touched")
+            self.say("desk", f"{error}; the trader is not touched", url="")
 
     def stop(self) -> str:
         """Stop both, the trader first; its last words. Raises `Failed` when it had been trading and failed."""

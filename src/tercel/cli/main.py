@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tercel import __version__
-from tercel.base.errors import ConfigError, TercelError
+from tercel.base.errors import EXITS, ConfigError, TercelError
 
 if TYPE_CHECKING:
     from cyclopts import App
 
 USAGE_ERROR: Final = 2
+JSON: Final = "--json"
+COMPLETE: Final = "__complete"  # asked by shells, with the shell and the line so far
 INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
 PIPE_CLOSED: Final = 141  # 128 + SIGPIPE
 OPTIONS: Final = ("-h", "--help", "--version")
@@ -31,6 +33,7 @@ class Verb(NamedTuple):
 
 
 VERBS: Final = {
+    "new": Verb("tercel.cli.new:new", "Make a folder to begin in: settings, a strategy, its test, the next commands."),
     "demo": Verb("tercel.cli.demo:demo", "Back-test and trade on paper once: your data, or a simulated market."),
     "data": Verb("tercel.cli.data:app", "Import, list and inspect history."),
     "train": Verb("tercel.cli.train:train", "Train a model on recorded history and judge it honestly."),
@@ -41,9 +44,11 @@ VERBS: Final = {
     "halt": Verb("tercel.cli.halt:halt", "Stop sending orders, now."),
     "resume": Verb("tercel.cli.resume:resume", "Let orders be sent again after a halt."),
     "why": Verb("tercel.cli.why:why", "Explain why an order was, or was not, sent."),
+    "config": Verb("tercel.cli.config:app", "Show and check the settings as they are used."),
     "check": Verb("tercel.cli.check:app", "Prove on your own data that nothing looks ahead."),
     "cache": Verb("tercel.cli.cache:app", "See, warm, clear and measure the caches of running processes."),
     "doctor": Verb("tercel.cli.doctor:doctor", "Say what is missing on this machine and how to mend it."),
+    "completion": Verb("tercel.cli.completion:completion", "Make your shell complete verbs, options and names."),
 }
 
 
@@ -80,32 +85,54 @@ def check_verb(tokens: Sequence[str]) -> None:
 
 
 def run(tokens: Sequence[str]) -> int:
-    """Run one command line (without the program's name) and return its exit status. Errors meant for people go to stderr in one line."""
+    """Run one command line (without the program's name) and return its exit status.
+
+    Errors meant for people go to stderr in one line, with `--json` as {"error": {"kind", "message", "exit_code"}}.
+    """
     from cyclopts import CycloptsError
 
+    as_json = JSON in tokens
     try:
         check_verb(tokens)
         result = build(*tokens[:1])(list(tokens))
     except TercelError as error:
-        return _complain(str(error), error.exit_code)
+        return _complain(error.kind, str(error), error.exit_code, as_json)
     except CycloptsError as error:
-        return _complain(f"{str(error).rstrip('.')} (see: tercel {' '.join([*tokens[:1], '--help'])})", USAGE_ERROR)
+        help_words = "" if as_json else f" (see: tercel {' '.join([*tokens[:1], '--help'])})"
+        text = " ".join(str(error).rstrip(".").split())
+        return _complain(EXITS[USAGE_ERROR].kind, f"{text}{help_words}", USAGE_ERROR, as_json)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`tercel … | head`): nothing may be written any more, not even at interpreter exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
+    except Exception as error:
+        if not as_json:
+            raise
+        return _complain(
+            EXITS[TercelError.exit_code].kind, f"{type(error).__name__}: {error}; this is a bug of ours", TercelError.exit_code, as_json
+        )
     return result if isinstance(result, int) else 0
 
 
-def _complain(text: str, status: int) -> int:
-    print(f"error: {text}", file=sys.stderr)
+def _complain(kind: str, text: str, status: int, as_json: bool) -> int:
+    if as_json:
+        import json
+
+        print(json.dumps({"error": {"kind": kind, "message": text, "exit_code": status}}, ensure_ascii=False), file=sys.stderr)
+    else:
+        print(f"error: {text}", file=sys.stderr)
     return status
 
 
 def main() -> None:
     """The entry point of the command: run the words it was given and leave with their status."""
+    if sys.argv[1:2] == [COMPLETE] and len(sys.argv) == 4:
+        from tercel.cli.complete import answer
+
+        print(answer(sys.argv[2], sys.argv[3]))
+        return
     sys.exit(run(sys.argv[1:]))
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from tercel.base.errors import ConfigError, DataError
+from tercel.cli.show import Json, print_json
 
 app = App(name="models", help="List, show, verify, stage and use trained models.")
 
 REFUSAL = "it has other features, barriers or edge to enter, or has learnt what is still to come: the account's journal says which"
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of tables.")]
 
 
 @app.command(name="list")
@@ -127,8 +127,6 @@ def stage(model: str, stage: str, *, note: str = "", json: Json = False) -> None
 
 def _print(view: Any, as_json: bool, table: Any) -> None:
     if as_json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(view)).decode())
+        print_json(view)
     else:
         table(view)

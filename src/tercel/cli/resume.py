@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tercel.cli.show import Json, print_json, say
 
-def resume(*, account: str | None = None, why: str = "by hand", timeout: float = 2.0, json: bool = False) -> int:
+
+def resume(*, account: str | None = None, why: str = "by hand", timeout: float = 2.0, json: Json = False) -> int:
     """Let orders be sent again. Only a running trader can do it, so that somebody checks that it is safe.
 
     Parameters
@@ -14,9 +16,14 @@ def resume(*, account: str | None = None, why: str = "by hand", timeout: float =
         The reason, kept in the journal.
     timeout
         How many seconds to wait for the trader's answer.
-    json
-        Print JSON instead of a sentence.
     """
     from tercel.cli import control
+    from tercel.observe.control import RUNNING
 
-    return control.resume(control.chosen(account, "resume"), why, timeout, json)
+    name = control.chosen(account, "resume")
+    answer = control.resume(name, why, timeout)
+    if json:
+        print_json(control.view_of(name, answer))
+    else:
+        say(control.sentence(name, answer, RUNNING))
+    return 0 if answer.state == RUNNING else 1

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
+from tercel.cli.show import JsonLines, Teller
+
 if TYPE_CHECKING:
     from tercel.cli.family import Family
 
@@ -19,7 +21,10 @@ POLL_S: Final = 0.05
 
 def run(
     *names: str,
-    paper: Annotated[bool, Parameter(negative="")] = True,
+    paper: Annotated[bool, Parameter(negative="")] = False,
+    live: Annotated[bool, Parameter(negative="")] = False,
+    venue: str | None = None,
+    confirm: str | None = None,
     feed: Literal["replay", "simulator"] | None = None,
     speed: float = 1.0,
     start: str | None = None,
@@ -37,17 +42,26 @@ def run(
     sync: Literal["always", "interval", "never"] = "always",
     until_done: Annotated[bool, Parameter(negative="")] = False,
     spin: Annotated[bool, Parameter(negative="")] = False,
+    json: JsonLines = False,
 ) -> int:
     """Start trading and the desk beside it; the page's address is printed. Ctrl-C ends both in order.
 
     The exit status is 0 when it traded and was stopped, by Ctrl-C too, and the trader's own when that failed.
+
+    Example: tercel run EURUSD@oanda --speed 60. Without any data: tercel run --speed 60
 
     Parameters
     ----------
     names
         Instruments to replay from the catalog, such as EURUSD@oanda; without any the market is simulated.
     paper
-        Live or recorded data against a modelled venue. The only mode there is yet.
+        Live or recorded data against a modelled venue: what happens without being asked.
+    live
+        Real orders, after a check of the venue and the account's name, typed. This version has no venue to send them to.
+    venue
+        Which venue, with --live.
+    confirm
+        The account's name, instead of typing it, where there is no terminal; needs TERCEL_LIVE=1 in the environment.
     feed
         Where market data comes from: the catalog replayed (without names: all FX and metals), or the simulated market.
     speed
@@ -87,12 +101,15 @@ def run(
     from tercel.base.time import parse_duration
     from tercel.cli.control import DEFAULT_ACCOUNT, check_name
     from tercel.cli.family import Family
-    from tercel.cli.show import say
     from tercel.drivers.history import default_names
     from tercel.drivers.launch import FeedSpec, RunSpec
     from tercel.market.catalog import Catalog
 
     check_name(account)
+    if live:
+        _ask_for_live(paper, account, venue, names, confirm, Teller(json))
+    elif venue is not None or confirm is not None:
+        raise ConfigError(f"run {'--venue' if venue is not None else '--confirm'}: belongs to --live; without it trading is on paper")
     kind: Literal["replay", "simulator"] = feed or ("replay" if names or start or end else "simulator")
     if kind == "simulator" and (names or start or end):
         raise ConfigError("run: the simulator has its own instruments and times; leave out names, --start and --end, or use --feed replay")
@@ -114,7 +131,18 @@ def run(
     )
     seconds = parse_duration(for_) / 1e9 if for_ else None
     named = f" --account {account}" if account != DEFAULT_ACCOUNT else ""
-    return watch(Family(spec, port if desk else None, say), seconds, f"`tercel run{named}` continues this account")
+    return watch(Family(spec, port if desk else None, Teller(json)), seconds, f"`tercel run{named}` continues this account")
+
+
+def _ask_for_live(paper: bool, account: str, venue: str | None, names: tuple[str, ...], confirm: str | None, say: Teller) -> None:
+    """The gate, then the refusal that stands behind it while no driver sends real orders. Raises `TercelError` in any case."""
+    from tercel.base.errors import ConfigError
+    from tercel.cli.live_gate import pass_gate, terminal
+
+    if paper:
+        raise ConfigError("run: expected --paper or --live, found both; nothing was started")
+    pass_gate(account, venue, names, confirm, say, terminal())
+    raise ConfigError(f"run --live: {venue} is ready, but this version has no driver that sends real orders; nothing was started")
 
 
 def watch(family: Family, seconds: float | None, ending: str) -> int:
@@ -123,32 +151,34 @@ def watch(family: Family, seconds: float | None, ending: str) -> int:
     Returns the exit status. `ending` is said last. Raises `TercelError` when the trader or, at the start, the desk failed.
     """
     from tercel.base.time import NS_PER_S, clock_ns
-    from tercel.cli.show import progress, say
+    from tercel.cli.show import progress
 
+    say = family.say
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     account = family.spec.account
-    say(f"starting the trader of account {account}")
+    say("starting", f"starting the trader of account {account}", account=account)
     final = ""
     try:
-        with progress() as report:
+        with progress(quiet=say.json) as report:
             family.start(report)
         until = clock_ns() + round(seconds * NS_PER_S) if seconds is not None else None
         left = "Ctrl-C stops it" if seconds is None else f"it stops after {seconds:g} s, or with Ctrl-C"
-        say(f"open {family.url}   ({left})" if family.url else f"trading without a page ({left})")
+        text = f"open {family.url}   ({left})" if family.url else f"trading without a page ({left})"
+        say("page", text, url=family.url)
         while family.watch() and (until is None or clock_ns() < until):
             time.sleep(POLL_S)
     except KeyboardInterrupt:
-        say("")
+        say("interrupted", "")
     finally:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)  # stopping is bounded, and must not be left half done
         final = family.stop()
     if not family.trading:
-        say("stopped before it traded")
+        say("ended", "stopped before it traded", status=INTERRUPTED)
         return INTERRUPTED
-    say(f"stopped: {final}")
-    say(ending)
+    say("stopped", f"stopped: {final}", account=account)
+    say("ended", ending, status=0)
     return 0
 
 

@@ -6,14 +6,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+import msgspec
+from cyclopts import Parameter
 
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns
 
 Report = Callable[[str, float, float], None]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print one JSON document, and nothing else, on standard output.")]
+JsonLines = Annotated[bool, Parameter(name="--json", negative="", help="Print a JSON document a line, each an event, and nothing else.")]
 
 PLAIN_FIRST_NS: Final = 500 * NS_PER_MS  # what takes less is not spoken of
 PLAIN_EVERY_NS: Final = 2 * NS_PER_S
@@ -25,6 +27,9 @@ def progress(quiet: bool = False) -> Iterator[Report]:
     if quiet or not sys.stderr.isatty():
         yield _plain(sys.maxsize if quiet else PLAIN_FIRST_NS)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
     columns = (TextColumn("   {task.description:<34.34}"), BarColumn(30), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         task = bars.add_task("", total=None)
@@ -55,6 +60,25 @@ def _label(what: str) -> str:
 def say(text: str) -> None:
     """One line for people, on stdout."""
     print(text, flush=True)
+
+
+def print_json(view: Any) -> None:
+    """One JSON document on a line of its own, on stdout: what `--json` asks for. NaN and infinities become null."""
+    print(msgspec.json.encode(view).decode(), flush=True)
+
+
+class Teller:
+    """What a verb that goes on says: sentences for people, or with `json` an event a line."""
+
+    def __init__(self, json: bool = False) -> None:
+        self.json = json
+
+    def __call__(self, event: str, text: str, **facts: Any) -> None:
+        """Say that `event` happened; `facts` are for programs."""
+        if self.json:
+            print_json({"event": event, "text": text.strip(), **facts})
+        else:
+            say(text)
 
 
 def short(path: Path) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
+
+from tercel.cli.show import Json, print_json
 
 if TYPE_CHECKING:
     from tercel.observe.live import LiveFrame
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 VIEW_AGE_S_MAX = 2.0  # a trader publishes twenty times a second
 
 
-def status(*, account: str | None = None, json: bool = False) -> int:
+def status(*, account: str | None = None, json: Json = False) -> int:
     """Show what the running trader does: mode, feed, positions, profit and loss, latency per stage against its budget.
 
     The exit status is 7 when no trader runs.
@@ -20,11 +21,7 @@ def status(*, account: str | None = None, json: bool = False) -> int:
     ----------
     account
         Name of the account; without it the one whose trader runs, else "paper".
-    json
-        Print JSON instead of tables.
     """
-    import msgspec
-
     from tercel.base.errors import NotRunning
     from tercel.cli.control import alive, chosen, frame_of
 
@@ -32,7 +29,7 @@ def status(*, account: str | None = None, json: bool = False) -> int:
     running = alive(account)
     summary = summarise(account, frame_of(account), running)
     if json:
-        sys.stdout.write(msgspec.json.encode(summary).decode() + "\n")
+        print_json(summary)
     else:
         show(summary)
     return 0 if running else NotRunning.exit_code

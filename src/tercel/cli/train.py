@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+
+from tercel.cli.show import Json, print_json
+from tercel.cli.source import Simulated, source
 
 
 def train(
@@ -26,9 +28,12 @@ def train(
     threads: int = 2,
     settings: Path | None = None,
     html: Path | None = None,
-    json: bool = False,
+    simulated: Simulated = None,
+    json: Json = False,
 ) -> None:
     """Train on recorded history and say honestly whether there is an edge; the model is registered either way.
+
+    Example: tercel train EURUSD@oanda --name eurusd. Without any data: tercel train --simulated 24h
 
     Parameters
     ----------
@@ -63,38 +68,31 @@ def train(
     name
         What the model is called; it gets the next version of this name.
     seed
-        Seed of everything random.
+        Seed of everything random, the simulated market included.
     threads
         Threads that fit; they change no bit of the result.
     settings
         A settings file for venue and limits; by default tercel.toml in the working folder, else the defaults.
     html
         Where to write the report as a page; by default beside the model.
-    json
-        Print JSON instead of text.
     """
-    import msgspec
-
     from tercel.base import paths
     from tercel.base.errors import ConfigError
     from tercel.base.time import format_duration
     from tercel.cli.backtest import THREADS_MAX
     from tercel.cli.show import progress, say, short
     from tercel.drivers import train as driver
-    from tercel.drivers.history import default_names, history
     from tercel.drivers.settings import feature, load
     from tercel.features.spec import FeatureSet
-    from tercel.market.catalog import Catalog
     from tercel.models.barriers import triple_barrier
 
     if not 1 <= threads <= THREADS_MAX:
         raise ConfigError(f"train --threads: expected 1 to {THREADS_MAX}, found {threads}")
-    catalog = Catalog()
     plan = load(settings).on(bars, price)
     clock = plan.features.clock
     if clock.unit != "time" and horizon_bars is None:
         raise ConfigError(f"train: bars of {clock.text} have no fixed length: say how many the horizon has with --horizon-bars")
-    chosen = history(names or default_names(catalog), start, end, every=every, price=clock.price, catalog=catalog)
+    chosen = source("train", names, start, end, every=every, price=clock.price, simulated=simulated, seed=seed)
     wanted = FeatureSet(clock, [feature(text, "train --features") for text in features]) if features else None
     interval = format_duration(int(clock.amount)) if clock.unit == "time" else "1m"
     with progress(quiet=json) as report:
@@ -119,7 +117,7 @@ def train(
     trained.html(page)
     if json:
         found = {"model": trained.model.name, "page": str(page), "seconds": trained.seconds, "evaluation": trained.evaluation}
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        print_json(found)
     else:
         trained.show()
         say(f"model: {trained.model.name} in {short(paths.models_dir() / manifest.name / str(manifest.version))}")

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tercel.cli.show import Json, print_json
 
 
-def why(instrument: str | None = None, *, account: str | None = None, json: bool = False) -> None:
-    """Explain why the trader did not trade: every evaluation that ended without an order has a counted reason.
+def why(
+    instrument: str | None = None,
+    *,
+    account: str | None = None,
+    order: int | None = None,
+    last: Annotated[bool, Parameter(negative="")] = False,
+    json: Json = False,
+) -> None:
+    """Explain why the trader did not trade: every evaluation that ended without an order has a counted reason; or why it did.
+
+    Examples: tercel why EURUSD, tercel why --last, tercel why --order 17
 
     Parameters
     ----------
@@ -14,17 +27,28 @@ def why(instrument: str | None = None, *, account: str | None = None, json: bool
         One instrument only, such as EURUSD@oanda, or EURUSD when one venue has it.
     account
         Name of the account; without it the one whose trader runs, else "paper".
-    json
-        Print JSON instead of a table.
+    order
+        Explain this order, by its number: the signal, the market and the settings behind it, and what became of it.
+    last
+        Explain the last order, of the instrument when one is named.
     """
-    import msgspec
-
     from tercel.base.codes import REASONS
     from tercel.base.errors import ConfigError
     from tercel.base.text import console, table
     from tercel.cli.control import chosen, frame_of, text
 
     account = chosen(account, "why")
+    if order is not None or last:
+        from tercel.cli import why_order
+
+        if order is not None and last:
+            raise ConfigError("why: expected --order or --last, found both")
+        found_order = why_order.explain(account, order, instrument)
+        if json:
+            print_json(found_order)
+        else:
+            why_order.show(found_order)
+        return
     frame = frame_of(account)
     names = [text(one["name"]) for one in frame.instruments]
     slots = [slot for slot, name in enumerate(names) if instrument in (None, name, name.partition("@")[0])]
@@ -34,7 +58,7 @@ def why(instrument: str | None = None, *, account: str | None = None, json: bool
     found = sorted(((int(counts[code]), *REASONS[code]) for code in REASONS if counts[code]), reverse=True)
     if json:
         rows = [{"reason": name, "times": times, "meaning": meaning, "remedy": remedy} for times, name, meaning, remedy in found]
-        sys.stdout.write(msgspec.json.encode({"account": account, "orders": int(frame.status["orders"]), "reasons": rows}).decode() + "\n")
+        print_json({"account": account, "orders": int(frame.status["orders"]), "reasons": rows})
         return
     out = console()
     out.print(

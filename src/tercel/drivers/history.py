@@ -200,5 +200,8 @@ def default_names(catalog: Catalog) -> list[str]:
     """Every FX pair and metal with quotes. Raises `ConfigError` when there is none."""
     names = [one.instrument.name for one in catalog.datasets() if one.kind == "quote" and one.instrument.asset in ("fx", "metal")]
     if not names:
-        raise ConfigError("history: the catalog has no FX or metal quotes; name instruments, or `tercel data import FILE…` first")
+        raise ConfigError(
+            "history: the catalog has no FX or metal quotes; name instruments, or `tercel data import FILE…` first; "
+            "`tercel backtest --simulated 24h` needs no data"
+        )
     return names
