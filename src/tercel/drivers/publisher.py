@@ -91,7 +91,7 @@ class Publisher:
         bars = engine.bar_counts()
         forming = self._forming()
         quotes = self._quotes.view(np.float64)
-        known = self._quotes[:, market.Q_STATE] != market.QUOTE_NONE
+        known = ~np.isin(self._quotes[:, market.Q_STATE], (market.QUOTE_NONE, market.QUOTE_LOST))
         mids = np.where(quotes[:, market.Q_MID] > 0, quotes[:, market.Q_MID], 0.0)
         position = self._ledger[:, L_POSITION]
         pnl = self._ledger[:, L_CASH] - self._ledger[:, L_FEES] + np.rint(position * self._unit * mids * 1e6).astype(np.int64)
