@@ -1,0 +1,182 @@
+"""The book of one instrument by price level (L2): the best prices, the levels behind them, and how far down it is known.
+
+Bids and asks are two dictionaries price -> size beside two sorted lists of keys, the best last: bids by price, asks by minus price. To
+change a size costs O(1), to add or to delete a level a bisection and a move of the keys that are better than it, which are few, because
+books change near the top: an update of 100 levels takes some tens of microseconds.
+
+What is known. A source cuts its snapshots at so many rows a side (`rows_cut`). A side that came with fewer is known whole; of a longer one
+nothing is known beyond its worst price, the `horizon`. Levels beyond a horizon are not kept, so what `best` and `levels` tell is exact,
+never a mixture of old and new. A side that outgrows `LEVELS_MAX` forgets its worst level and moves its horizon there. When a cut side has
+no level left inside its horizon the book is `exhausted`: its owner fetches a new snapshot.
+
+A book is `valid` from a snapshot to the next clear. It knows neither clock nor venue; whether updates join up is judged by who calls, or,
+for recorded rows (`apply`), was judged when they were recorded: a GAP row ends validity.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tercel.base.records import BOOK, BOOK_CLEAR, GAP, LAST, SNAPSHOT, Records
+
+LEVELS_MAX: Final = 10_000  # a side, 20 times what venues send at most; the worst is forgotten
+ROWS_CUT: Final = 1_000  # what we ask of Binance, and what the recorded snapshots hold
+NO_ID: Final = -1
+NAN: Final = float("nan")
+_EVERYTHING: Final = float("-inf")
+
+Level = tuple[float, float]  # price, size
+
+
+class Best(NamedTuple):
+    """The top of a book; NaN where a side is empty or the book is not valid."""
+
+    bid: float
+    bid_size: float
+    ask: float
+    ask_size: float
+
+
+NOTHING: Final = Best(NAN, NAN, NAN, NAN)
+
+
+class Book:
+    """Sizes by price, kept by snapshots and updates. Prices are finite and above 0, sizes at least 0: the caller has checked them."""
+
+    __slots__ = ("_asks", "_bids", "_rows", "last_id", "rows_cut", "valid")
+
+    def __init__(self, rows_cut: int = ROWS_CUT) -> None:
+        """`rows_cut`: a snapshot side of at least that many rows has been cut there by its source."""
+        self.rows_cut = rows_cut
+        self.valid = False
+        self.last_id = NO_ID  # id of the newest message that is in the book
+        self._bids, self._asks = _Side(1), _Side(-1)
+        self._rows: tuple[list[Level], list[Level]] = ([], [])  # of a recorded message whose last row is still to come
+
+    def __len__(self) -> int:
+        """Levels kept, both sides."""
+        return len(self._bids.keys) + len(self._asks.keys)
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the best bid is at or above the best ask, which a venue's own book never is: something was lost or made up."""
+        bids, asks = self._bids.keys, self._asks.keys
+        return bool(bids and asks) and bids[-1] >= -asks[-1]
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether a side that a snapshot had cut has no known level left."""
+        return self._bids.exhausted or self._asks.exhausted
+
+    def best(self) -> Best:
+        """Best bid, its size, best ask, its size: O(1)."""
+        if not self.valid:
+            return NOTHING
+        bid, ask = self._bids.best(), self._asks.best()
+        return Best(bid[0], bid[1], ask[0], ask[1])
+
+    def levels(self, count: int) -> tuple[list[Level], list[Level]]:
+        """At most `count` levels of either side as (price, size), the best first: bids, asks. Empty while the book is not valid."""
+        return (self._bids.levels(count), self._asks.levels(count)) if self.valid else ([], [])
+
+    def replace(self, bids: Iterable[Level], asks: Iterable[Level], last_id: int) -> None:
+        """Start anew from a snapshot, in any order of levels; a size of 0 is no level. The book is valid after."""
+        self._bids.replace(bids, self.rows_cut)
+        self._asks.replace(asks, self.rows_cut)
+        self.last_id, self.valid = last_id, True
+
+    def update(self, bids: Iterable[Level], asks: Iterable[Level], last_id: int) -> None:
+        """Set the total size at each price (0 deletes). An update of a level that is not there is normal."""
+        self._bids.update(bids)
+        self._asks.update(asks)
+        self.last_id = last_id
+
+    def clear(self) -> None:
+        """Forget everything; not valid until the next snapshot. `last_id` stays, so that older messages are still known as such."""
+        self._bids.replace((), self.rows_cut)
+        self._asks.replace((), self.rows_cut)
+        self.valid, self._rows = False, ([], [])
+
+    def apply(self, records: Records) -> None:
+        """Follow recorded rows of this instrument (dtype TICK): BOOK, BOOK_CLEAR, GAP; others are passed over.
+
+        A message counts when its row with LAST comes, so rows may be cut anywhere between two calls. Updates before the first snapshot,
+        and those that the book already holds (`ref` not above its own), change nothing.
+        """
+        ours = records[np.isin(records["kind"], (BOOK, BOOK_CLEAR, GAP))]
+        columns = (ours[name].tolist() for name in ("kind", "flags", "side", "price", "size", "ref"))
+        for kind, flags, side, price, size, ref in zip(*columns, strict=True):
+            if kind != BOOK:
+                self.clear()
+                continue
+            self._rows[side < 0].append((price, size))
+            if flags & LAST:
+                bids, asks = self._rows
+                if flags & SNAPSHOT:
+                    self.replace(bids, asks, ref)
+                elif self.valid and ref > self.last_id:
+                    self.update(bids, asks, ref)
+                self._rows = ([], [])
+
+
+class _Side:
+    """One side: sizes by key and the keys in order, where a key is the price times the sign, so that the best is the greatest."""
+
+    __slots__ = ("horizon", "keys", "sign", "sizes")
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+        self.sizes: dict[float, float] = {}
+        self.keys: list[float] = []
+        self.horizon = _EVERYTHING  # the worst key that is known
+
+    @property
+    def exhausted(self) -> bool:
+        return not self.keys and self.horizon != _EVERYTHING
+
+    def best(self) -> Level:
+        if not self.keys:
+            return NAN, NAN
+        key = self.keys[-1]
+        return key * self.sign, self.sizes[key]
+
+    def levels(self, count: int) -> list[Level]:
+        keys = self.keys[: -count - 1 : -1] if count > 0 else []
+        return [(key * self.sign, self.sizes[key]) for key in keys]
+
+    def replace(self, levels: Iterable[Level], rows_cut: int) -> None:
+        rows = list(levels)
+        self.sizes = {price * self.sign: size for price, size in rows if size > 0.0}
+        self.keys = sorted(self.sizes)
+        cut = len(rows) >= rows_cut
+        self.horizon = min(price * self.sign for price, _ in rows) if cut else _EVERYTHING
+        self._bound()
+
+    def update(self, levels: Iterable[Level]) -> None:
+        sizes, keys, sign, horizon = self.sizes, self.keys, self.sign, self.horizon
+        for price, size in levels:
+            key = price * sign
+            if key < horizon:
+                continue
+            if size > 0.0:
+                if key not in sizes:
+                    keys.insert(bisect_left(keys, key), key)
+                sizes[key] = size
+            elif key in sizes:
+                del sizes[key]
+                del keys[bisect_left(keys, key)]
+        if len(keys) > LEVELS_MAX:
+            self._bound()
+
+    def _bound(self) -> None:
+        """Forget the worst levels above `LEVELS_MAX`."""
+        extra = len(self.keys) - LEVELS_MAX
+        if extra > 0:
+            for key in self.keys[:extra]:
+                del self.sizes[key]
+            del self.keys[:extra]
+            self.horizon = self.keys[0]
