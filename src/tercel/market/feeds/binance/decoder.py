@@ -9,9 +9,11 @@
 - Each message is delivered once and in the order of its ids, also while two sockets deliver the same (make-before-break). Trade ids follow
   each other: a jump is a GAP row before the trade (`size` = trades missed). bookTicker ids only rise; a loss there cannot be seen.
 - A GAP row says that something of its instrument is missing: `ref` is the last id before it or -1, `size` the count missing or NaN.
-- A book that is `valid` is the venue's at its `last_id`. When it cannot be, GAP and BOOK_CLEAR are delivered, updates are held (at most
-  `HELD_MESSAGES_MAX` and `HELD_LEVELS_MAX`; at the bound all are dropped), and the symbol stands in `wanted_snapshots` until a snapshot
-  that joins the held updates is handed in. It stands there only from the first held update on, since an older snapshot never joins.
+- A book that is `valid` is the venue's at its `last_id`, as far as it is `certain`. When it cannot be, GAP and BOOK_CLEAR are delivered,
+  updates are held (at most `HELD_MESSAGES_MAX` and `HELD_LEVELS_MAX`; at the bound all are dropped), and the symbol is in
+  `wanted_snapshots` until a snapshot that joins them is handed in: from the first held update on, since one taken before may not join.
+- A book that grows `thin` stays valid and is wanted too: a snapshot then replaces it without a gap, the updates it lacks put on top, and
+  is delivered as one snapshot at the book's id. The BOOK_CLEAR before a snapshot tells its horizons (`Book.apply`).
 - `ts_recv` is the time handed in. `ts_event` is the venue's (milli- or microseconds, told by magnitude); where it sends none (bookTicker
   and snapshots of spot) it is the time handed in. A time more than `AWAY_NS_MAX` from the arrival is refused.
 
@@ -35,7 +37,7 @@ import numpy as np
 
 from tercel.base.errors import ConfigError
 from tercel.base.records import BOOK, BOOK_CLEAR, GAP, LAST, QUOTE, SNAPSHOT, TICK, TRADE, Records
-from tercel.market.book import NAN, NO_ID, ROWS_CUT, Book
+from tercel.market.book import LEVELS_MAX, NAN, NO_ID, ROWS_CUT, Book
 from tercel.market.feeds.binance import wire
 from tercel.market.instruments import Instrument
 
@@ -71,8 +73,25 @@ class _Line:
         self.trade_id = self.quote_id = NO_ID
         self.new: set[str] = set()  # kinds of stream that gave something new since the last disconnect
         self.book = Book()
-        self.held: deque[wire.Depth] = deque()
+        self.held: deque[wire.Depth] = deque()  # updates that join up: those that wait for a snapshot, or the newest in a valid book
         self.held_levels = 0
+
+    def keep(self, update: wire.Depth) -> None:
+        """One more held update."""
+        self.held.append(update)
+        self.held_levels += len(update.b) + len(update.a)
+
+    def full(self, update: wire.Depth) -> bool:
+        """Whether the bounds leave no room for an update."""
+        levels = self.held_levels + len(update.b) + len(update.a)
+        return len(self.held) >= HELD_MESSAGES_MAX or levels > HELD_LEVELS_MAX
+
+    def forget(self) -> int:
+        """Let go of what is held; how many updates that were."""
+        count = len(self.held)
+        self.held.clear()
+        self.held_levels = 0
+        return count
 
 
 class _Route(NamedTuple):
@@ -110,7 +129,7 @@ class Binance:
 
     @property
     def gaps(self) -> Mapping[str, int]:
-        """Losses seen, by kind of stream: "trade", "depth" (an update missing, or a book that cannot be right), "connection"."""
+        """Losses seen, by kind of stream: "trade", "depth" (an update missing, or a crossed book), "connection"."""
         return self._gaps
 
     @property
@@ -121,7 +140,7 @@ class Binance:
     @property
     def held(self) -> int:
         """Depth updates that wait for a snapshot, over all instruments."""
-        return sum(len(line.held) for line in self._lines.values())
+        return sum(len(line.held) for line in self._lines.values() if not line.book.valid)
 
     def path(self) -> str:
         """Path and query of the combined stream; times in microseconds, where the venue offers that (spot)."""
@@ -143,7 +162,7 @@ class Binance:
 
     def wanted_snapshots(self) -> tuple[str, ...]:
         """Symbols whose book waits for a snapshot now; empty without `depth`."""
-        return tuple(line.symbol for line in self._lines.values() if line.held)
+        return tuple(line.symbol for line in self._lines.values() if (line.book.thin if line.book.valid else line.held))
 
     def snapshot_path(self, symbol: str) -> str:
         """Path and query of the REST call that answers with the book of a symbol. Raises KeyError for a symbol of no instrument."""
@@ -153,12 +172,12 @@ class Binance:
     def snapshot(self, symbol: str, body: bytes, recv_ns: int) -> Records:
         """Start a book from the answer to that call: BOOK_CLEAR, the snapshot, the held updates that follow it.
 
-        Gives no records and leaves the book wanted when the answer is refused (counted as "snapshot_" + reason), in particular
+        Gives no records and leaves the book as it was when the answer is refused (counted as "snapshot_" + reason), in particular
         "snapshot_old": updates between it and the first held one are missing; ask again, not at once.
         """
         out = bytearray()
         line = self._lines.get(symbol)
-        if line is None or not line.held:
+        if line is None or (line.book.valid and not line.book.thin):
             self._dropped["snapshot_unwanted"] += 1
         elif len(body) > SNAPSHOT_BYTES_MAX:
             self._dropped["snapshot_oversize"] += 1
@@ -168,7 +187,9 @@ class Binance:
             except wire.BAD as error:
                 self._dropped[f"snapshot_{wire.reason_of(error)}"] += 1
             else:
-                self._start(line, found, recv_ns, out)
+                reason = self._start(line, found, recv_ns, out)
+                if reason:
+                    self._dropped[reason] += 1
         return np.frombuffer(out, TICK)
 
     def disconnected(self, recv_ns: int) -> Records:
@@ -177,7 +198,8 @@ class Binance:
         self.closing = False
         self._gaps["connection"] += 1
         for line in self._lines.values():
-            self._release(line, "disconnected")
+            if not line.book.valid:
+                self._release(line, "disconnected")
             self._lose(line, recv_ns, recv_ns, NO_ID, NAN, out)
             if _TRADE not in line.new:
                 line.trade_id = NO_ID
@@ -289,17 +311,20 @@ class Binance:
             self._gaps[_DEPTH] += 1
             self._lose(line, ts_event, recv_ns, book.last_id, NAN, out)
             return self._hold(line, update)
+        while line.held and line.full(update):
+            old = line.held.popleft()
+            line.held_levels -= len(old.b) + len(old.a)
         return self._apply(line, update, ts_event, recv_ns, out)
 
     def _apply(self, line: _Line, update: wire.Depth, ts_event: int, recv_ns: int, out: bytearray) -> str:
-        """Put an update that joins into the book and its rows out; a book that is wrong after it, or has run dry, is given up."""
+        """Put an update that joins into the book and its rows out; a book that is crossed after it is given up."""
         book, before = line.book, line.book.last_id
         book.update(update.b, update.a, update.u)
-        wrong = "crossed" if book.crossed else "exhausted" if book.exhausted else ""
-        if wrong:
+        if book.crossed:
             self._gaps[_DEPTH] += 1
             self._lose(line, ts_event, recv_ns, before, NAN, out)
-            return wrong
+            return "crossed"
+        line.keep(update)
         self._delivered[_DEPTH] += 1
         _levels(line, update.b, update.a, update.u, ts_event, recv_ns, 0, out)
         return ""
@@ -316,42 +341,41 @@ class Binance:
             if _before(line, update) > last:
                 self._gaps[_DEPTH] += 1
                 self._release(line, "unjoined")
-        count = len(update.b) + len(update.a)
-        if len(held) >= HELD_MESSAGES_MAX or line.held_levels + count > HELD_LEVELS_MAX:
+        if line.full(update):
             self._release(line, "overflow")
-        held.append(update)
-        line.held_levels += count
+        line.keep(update)
         return ""
 
-    def _start(self, line: _Line, found: wire.Snapshot, recv_ns: int, out: bytearray) -> None:
-        """Start a book from a snapshot that joins the held updates."""
-        last = found.lastUpdateId
+    def _start(self, line: _Line, found: wire.Snapshot, recv_ns: int, out: bytearray) -> str:
+        """Start a book from a snapshot that joins the held updates, or replace a thin one; why not, when it cannot be."""
+        last, held, thin = found.lastUpdateId, tuple(line.held), line.book.valid
         ts_event = recv_ns if found.E is None else _ns(found.E, recv_ns)
         if not ts_event:
-            self._dropped["snapshot_bad_time"] += 1
-            return
-        if last > line.held[-1].u + ID_STEP_MAX:
-            self._dropped["snapshot_bad_id"] += 1
-            return
-        if _before(line, line.held[0]) > last:
-            self._dropped["snapshot_old"] += 1
-            return
-        line.book.replace(found.bids, found.asks, last)
-        if line.book.crossed:
-            line.book.clear()
-            self._dropped["snapshot_crossed"] += 1
-            return
-        updates = tuple(line.held)
-        line.held.clear()
-        line.held_levels = 0
-        _clear(line, ts_event, recv_ns, out, 0 if found.bids or found.asks else LAST)
-        _levels(line, found.bids, found.asks, last, ts_event, recv_ns, SNAPSHOT, out)
-        for update in updates:
-            reason = "in_snapshot"
-            if update.u > last:
-                reason = self._update(line, update, recv_ns, out)
+            return "snapshot_bad_time"
+        if held and last > held[-1].u + ID_STEP_MAX:
+            return "snapshot_bad_id"
+        if last < (_before(line, held[0]) if held else line.book.last_id if thin else NO_ID):
+            return "snapshot_old"
+        fresh = Book()
+        fresh.replace(found.bids, found.asks, last)
+        if thin:
+            for update in held:
+                if update.u > last:
+                    fresh.update(update.b, update.a, update.u)
+        if fresh.crossed:
+            return "snapshot_crossed"
+        line.book.take(fresh)
+        rows = fresh.levels(LEVELS_MAX)
+        _clear(line, ts_event, recv_ns, out, 0 if len(fresh) else LAST, fresh.horizons)
+        _levels(line, *rows, fresh.last_id, ts_event, recv_ns, SNAPSHOT, out)
+        if thin:
+            return ""
+        line.forget()
+        for update in held:
+            reason = self._update(line, update, recv_ns, out) if update.u > last else "in_snapshot"
             if reason:
                 self._dropped[reason] += 1
+        return ""
 
     def _lose(self, line: _Line, ts_event: int, recv_ns: int, last: int, missed: float, out: bytearray) -> None:
         """Say that something is missing, and give up the book."""
@@ -359,14 +383,13 @@ class Binance:
         out += _ROW(ts_event, recv_ns, line.id, GAP, 0, 0 if valid else LAST, NAN, missed, NAN, NAN, last)
         if valid:
             line.book.clear()
+            line.forget()  # they were delivered
             _clear(line, ts_event, recv_ns, out, LAST)
 
     def _release(self, line: _Line, reason: str) -> None:
-        """Drop what is held."""
+        """Drop what waits."""
         if line.held:
-            self._dropped[reason] += len(line.held)
-            line.held.clear()
-            line.held_levels = 0
+            self._dropped[reason] += line.forget()
 
 
 def _check(instruments: Sequence[Instrument], streams_each: int) -> None:
@@ -402,8 +425,8 @@ def _before(line: _Line, update: wire.Depth) -> int:
     return update.pu if line.futures and update.pu is not None else update.U - 1
 
 
-def _clear(line: _Line, ts_event: int, recv_ns: int, out: bytearray, flags: int) -> None:
-    out += _ROW(ts_event, recv_ns, line.id, BOOK_CLEAR, 0, flags, NAN, NAN, NAN, NAN, line.book.last_id)
+def _clear(line: _Line, ts_event: int, recv_ns: int, out: bytearray, flags: int, horizons: tuple[float, float] = (NAN, NAN)) -> None:
+    out += _ROW(ts_event, recv_ns, line.id, BOOK_CLEAR, 0, flags, horizons[0], NAN, horizons[1], NAN, line.book.last_id)
 
 
 def _levels(
