@@ -11,12 +11,13 @@ Messages of no symbol go to `session_DATE.gz`.
 from __future__ import annotations
 
 import gzip
+import heapq
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tercel.base.errors import ConfigError, TercelError
+from tercel.base.errors import ConfigError, DataError, TercelError
 from tercel.base.time import NS_PER_S, format_instant
 from tercel.market.feeds.connection import Message
 
@@ -112,6 +113,27 @@ class Recording:
                 raise OSError(f"{path}: the disk took {written} of {len(member)} bytes; the file is whole up to the second before")
         self._files[name] = (day, path, size + len(member))
         self.bytes_written += len(member)
+
+
+def read(files: Sequence[Path]) -> Iterator[tuple[int, str, bytes]]:
+    """(recv_ns, name of the file's symbol, payload) of recordings, merged in order of arrival. Raises `DataError` for what is no recording.
+
+    What a power failure left half written at the end of a file is left out.
+    """
+    return heapq.merge(*(_lines(path) for path in files), key=lambda line: line[0])
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str, bytes]]:
+    name = path.name.rpartition("_")[0]
+    with gzip.open(path) as file:
+        try:
+            for line in file:
+                stamp, space, payload = line.rstrip(b"\n").partition(b" ")
+                if not space or not stamp.isdigit():
+                    raise DataError(f"{path}: expected lines of nanoseconds and a message, found {line[:40]!r}")
+                yield int(stamp), name, payload
+        except EOFError:
+            return
 
 
 def _name(symbol: str) -> str:
