@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import Callable
 
@@ -16,6 +17,11 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 from tercel.base.errors import VenueUnavailable
 from tercel.market.feeds.care import Care
 from tercel.market.feeds.https import Address
+
+# The library logs a traceback for every frame that breaks the protocol: why a socket ended is counted and said by the session instead.
+_SILENT = logging.getLogger("picows.tercel")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
 
 Message = memoryview | bytes
 OnMessage = Callable[["Connection", Message], None]
@@ -117,7 +123,7 @@ async def connect(
         async with asyncio.timeout(care.connect):
             await ws_connect(
                 listener, url, ssl_context=context if address.secure else None, max_frame_size=care.frame_bytes_max, max_redirects=0,
-                websocket_handshake_timeout=care.connect,
+                websocket_handshake_timeout=care.connect, logger_name=_SILENT,
             )  # fmt: skip
     except asyncio.InvalidStateError as problem:
         raise VenueUnavailable(f"{address.netloc}: it ended during the handshake ({problem})") from None

@@ -11,7 +11,6 @@ A venue has no past: after a restart the first records are gaps, so the core tru
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
 IDLE_NS: Final = NS_PER_S
 CLOSE_S_MAX: Final = 2.0
+GOODBYE_TURNS: Final = 3  # transports say goodbye in turns of their own
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +71,8 @@ class LiveFeed:
         symbols = {one.id: one.symbol for one in instruments}
         self.decoder = decoder
         self.session = Session(decoder, symbols, line.stream, line.rest, line.context, line.care, chance, self._stamp, self._deliver, tape)
-        self._loop = asyncio.new_event_loop()
-        self._task = self._loop.create_task(self.session.run())
+        self._loop: asyncio.AbstractEventLoop | None = None  # made on first use: a feed that is never polled leaves nothing behind
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -143,22 +143,23 @@ class LiveFeed:
 
     def close(self) -> None:
         """End the session and release the sockets, within seconds; an error of the session has been raised before."""
-        if self._loop.is_closed():
+        loop, task = self._loop, self._task
+        if loop is None or task is None or loop.is_closed():
             return
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, TimeoutError, Exception):
-            self._loop.run_until_complete(asyncio.wait_for(asyncio.gather(self._task, return_exceptions=True), CLOSE_S_MAX))
+        task.cancel()
+        loop.run_until_complete(asyncio.wait([task], timeout=CLOSE_S_MAX))
         self.session.end()
-        for _ in range(3):  # transports say goodbye in a turn of their own
-            self._loop.call_soon(self._loop.stop)
-            self._loop.run_forever()
-        self._loop.close()
+        for _ in range(GOODBYE_TURNS):
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+        loop.close()
 
     def _run(self, wait_s: float) -> None:
         """One look of the loop at its sockets and timers; with `wait_s` it sleeps until records come or the time is over."""
-        if self._task.done():
-            self._task.result()
-        loop = self._loop
+        if self._loop is None or self._task is None:
+            self._loop = asyncio.new_event_loop()
+            self._task = self._loop.create_task(self.session.run())
+        loop, task = self._loop, self._task
         if wait_s <= 0.0:
             loop.call_soon(loop.stop)
             loop.run_forever()
@@ -168,8 +169,8 @@ class LiveFeed:
             loop.run_forever()
             self._waiting = False
             alarm.cancel()
-        if self._task.done():
-            self._task.result()
+        if task.done():
+            task.result()
 
     def _stamp(self) -> int:
         self._floor_ns = max(self._clock(), self._floor_ns + 1)
@@ -182,6 +183,6 @@ class LiveFeed:
             if not len(records):
                 return
         self._inbox.put(records)
-        if self._waiting:
+        if self._waiting and self._loop is not None:
             self._loop.stop()
             self._waiting = False
