@@ -110,13 +110,6 @@ def test_record_keeps_what_comes(venue: Venue, tmp_path: Path) -> None:
     assert all(json.loads(payload) for _, _, payload in lines[:50])
 
 
-def test_a_trader_that_may_not_start_says_why(venue: Venue) -> None:
-    """What the venue refuses the trader is said by `tercel run` in one line."""
-    done = tercel("run", "--feed", "binance:NOSUCH", "--no-desk", "--for", "1s", *reached(venue))
-    assert done.returncode == 2
-    assert "there is no symbol NOSUCH" in done.stderr
-
-
 def now() -> dict[str, Any]:
     """What `tercel status --json` prints, without a process of its own."""
     return summarise("paper", frame_of("paper"), running=True)
