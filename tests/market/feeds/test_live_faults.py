@@ -252,6 +252,7 @@ def test_a_change_of_sockets_loses_and_doubles_nothing(venue: Venue, why: str) -
     with Watched(venue, life=0.9 if why == "old" else 1e6) as watched:
         venue.play(400.0)
         watched.until(lambda: watched.state.text == "live" and all(watched.feed.decoder.book(one).valid for one in SYMBOLS))
+        venue.lag(12)  # the new socket will be ahead of the old one
         if why == "announced":
             venue.announce()
         watched.until(lambda: watched.state.ended.get(why) and watched.state.reconnects >= 1)

@@ -30,6 +30,7 @@ from tests.market.feeds.venue_market import MadeMarket, RecordedMarket, Said, ex
 Market = MadeMarket | RecordedMarket
 Result = TypeVar("Result")
 ANSWER_S_MAX = 10.0
+BURST_MAX = 20
 
 
 class Client(WSListener):
@@ -39,6 +40,8 @@ class Client(WSListener):
         self.venue, self.streams = venue, streams
         self.transport: WSTransport | None = None
         self.mute = False
+        self.lag = 0
+        self._late: deque[bytes] = deque()  # messages on their way, when it lags
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
@@ -57,8 +60,15 @@ class Client(WSListener):
             self.venue.clients.remove(self)
 
     def send(self, text: str | bytes, kind: WSMsgType = WSMsgType.TEXT) -> None:
-        if not self.mute and self.transport is not None:
-            self.transport.send(kind, text.encode() if isinstance(text, str) else text)
+        if self.mute or self.transport is None:
+            return
+        data = text.encode() if isinstance(text, str) else text
+        if kind == WSMsgType.TEXT and self.lag:
+            self._late.append(data)
+            if len(self._late) <= self.lag:
+                return
+            data = self._late.popleft()
+        self.transport.send(kind, data)
 
 
 class Venue:
@@ -199,7 +209,9 @@ class Venue:
         started, said = time.perf_counter(), 0
         while True:
             await asyncio.sleep(0.005)
-            while said < (time.perf_counter() - started) * per_s:
+            due = int((time.perf_counter() - started) * per_s)
+            said = max(said, due - BURST_MAX)  # a machine that cannot keep up says less, and still listens
+            while said < due:
                 if not self._say_next():
                     return
                 said += 1
@@ -250,6 +262,10 @@ class Venue:
     def mute(self) -> None:
         """Every socket stays open and says nothing more, pings excepted."""
         self._call(lambda: [setattr(client, "mute", True) for client in self.clients])
+
+    def lag(self, count: int) -> None:
+        """Whoever is connected hears each message only after so many others: another way through the network than that of later ones."""
+        self._call(lambda: [setattr(client, "lag", count) for client in self.clients])
 
     def garbage(self, *frames: bytes, kind: WSMsgType = WSMsgType.TEXT) -> None:
         """Frames that are no messages, to everybody."""

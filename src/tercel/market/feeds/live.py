@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
+from picows import WSError
 
 from tercel.base.errors import ConfigError
 from tercel.base.records import Records
@@ -158,6 +159,7 @@ class LiveFeed:
         """One look of the loop at its sockets and timers; with `wait_s` it sleeps until records come or the time is over."""
         if self._loop is None or self._task is None:
             self._loop = asyncio.new_event_loop()
+            self._loop.set_exception_handler(_on_loop_error)
             self._task = self._loop.create_task(self.session.run())
         loop, task = self._loop, self._task
         if wait_s <= 0.0:
@@ -186,3 +188,9 @@ class LiveFeed:
         if self._waiting and self._loop is not None:
             self._loop.stop()
             self._waiting = False
+
+
+def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody waited for: why a socket ended is counted by the session already, anything else is said."""
+    if not isinstance(context.get("exception"), WSError | OSError):
+        loop.default_exception_handler(context)
