@@ -7,6 +7,7 @@
     in   1m    bar EURUSD 1.10000 1.20000                  the same with open and close; it opened a minute before
     out  intent EURUSD buy 3 market id=1                   everything the core says about this input, in order
     in   2m    model up                                    from here on the model "up" scores every bar; "none" is none, see `MODELS`
+    in   2m    gap EURUSD                                  data of it was lost
     in   2m    late 1                                      features take too long from here on; 0: no longer
     end  position EURUSD 3                                 see `_ended`
 
@@ -34,6 +35,7 @@ from tercel.base.records import (
     DEGRADE,
     EPOCH,
     FEATURES_LATE,
+    GAP,
     HALT,
     MODEL,
     OUT_DENIED,
@@ -249,14 +251,14 @@ def record_of(text: str, script: Script) -> Records:
         record["kind"] = DAY_ROLL
         return record
     instrument = INSTRUMENTS[rest[0]]
-    record["instrument"], record["kind"] = instrument.id, {"quote": QUOTE, "trade": TRADE, "bar": BAR}[kind]
+    record["instrument"], record["kind"] = instrument.id, {"quote": QUOTE, "trade": TRADE, "bar": BAR, "gap": GAP}[kind]
     sides = [_priced(side) for side in rest[1:]]
     if kind == "quote":
         (record["price"], record["size"]), (record["price2"], record["size2"]) = sides
     elif kind == "trade":
         record["price"], record["size"] = sides[0]
         record["price2"] = record["size2"] = NAN
-    else:
+    elif kind == "bar":
         opened, closed = (sides[0][0], sides[1][0]) if sides else (1.0, 1.0)
         record["ts_event"] -= MINUTE_NS
         record.view(np.float64)[3:8] = opened, max(opened, closed), min(opened, closed), closed, NAN

@@ -30,6 +30,7 @@ class StatusView(msgspec.Struct, frozen=True):
     rewarmed: bool
     feed: str
     feed_state: str
+    feed_problem: str
     started_ms: float
     core_time_ms: float
     published_ms: float
@@ -38,6 +39,9 @@ class StatusView(msgspec.Struct, frozen=True):
     inputs: dict[str, int]
     late_ticks: int
     dropped: int
+    feed_gaps: int
+    feed_dropped: int
+    feed_reconnects: int
     orders: int
     fills: int
     denied: int
@@ -113,7 +117,9 @@ def status_view(frame: LiveFrame) -> StatusView:
     row = dict(zip(frame.status.dtype.names or (), frame.status.tolist(), strict=True))
     inputs = {KIND_NAMES[kind]: int(count) for kind, count in enumerate(row["inputs"]) if count and kind in KIND_NAMES}
     text = {name: row[name].decode() for name in ("account", "mode", "state", "feed", "feed_state")}
-    numbers = {name: row[name] for name in ("input_number", "late_ticks", "dropped", "orders", "fills", "denied", "epoch", "pid")}
+    text["feed_problem"] = row["feed_problem"].decode(errors="replace")  # may be cut within a letter
+    counts = ("input_number", "late_ticks", "dropped", "feed_gaps", "feed_dropped", "feed_reconnects", "orders", "fills", "denied")
+    numbers = {name: row[name] for name in (*counts, "epoch", "pid")}
     times = ("started", "core_time", "data_age", "candle")
     return StatusView(
         **text, **numbers, **{f"{name}_ms": row[f"{name}_ns"] / 1e6 for name in times}, published_ms=row["wall_ns"] / 1e6,

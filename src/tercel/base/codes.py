@@ -14,7 +14,7 @@ NO_MODEL, HOLDING, LATE_FEATURES = 7, 8, 9
 # Denied by a check.
 HALTED, REWARMED, ONE_SIDED, CROSSED, STALE, OFF_GRID = 16, 17, 18, 19, 20, 21
 ORDER_SIZE, POSITION, NOTIONAL, COLLAR, RATE, DAILY_LOSS = 22, 23, 24, 25, 26, 27
-RATE_UNKNOWN, ORDER_TABLE, OVERFLOW, BAD_REQUEST = 28, 29, 30, 31
+RATE_UNKNOWN, ORDER_TABLE, OVERFLOW, BAD_REQUEST, DATA_LOST = 28, 29, 30, 31, 32
 DENIALS_MIN: Final = 16
 COUNT: Final = 64
 
@@ -43,6 +43,7 @@ REASONS: Final[dict[int, tuple[str, str, str]]] = {
     RATE_UNKNOWN: ("rate_unknown", "no known exchange rate to the account currency", "add the pair, or set a limit in that currency"),
     ORDER_TABLE: ("order_table", "too many orders are open", "cancel some"),
     OVERFLOW: ("overflow", "price times size does not fit into 63 bits", "order less"),
+    DATA_LOST: ("data_lost", "market data was lost and no quote has come since", "wait for the next quote, or check the feed"),
     BAD_REQUEST: ("bad_request", "the strategy asked for something that is no order", "mend the strategy"),
 }  # fmt: skip
 """code -> (name, meaning, remedy)."""

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from tercel.base.errors import NotRunning
 from tercel.base.paths import catalog_dir, home, kernel_cache_dir, run_dir
 from tercel.base.time import NS_PER_DAY, NS_PER_MS, clock_ns, format_instant, wall_ns
 from tercel.cli.checks_host import MIB, existing_parent
@@ -24,6 +25,7 @@ FSYNC_NS_MAX: Final = 20 * NS_PER_MS
 SERIES_SHOWN: Final = 3
 PORT, PORTS_TRIED = 8700, 20  # of the page, as tercel.api.desk has them
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+DATA_AGE_S_MAX: Final = 3.0  # of a feed that calls itself live
 MENTION_LIMIT: Final = 4  # packages named one by one before "and n more"
 
 
@@ -135,6 +137,25 @@ def trader() -> Finding:
     if halted:
         text += f"; halted: {_some(halted)}"
     return judge("trader", text, warn=bool(halted), remedy="orders of that account are refused until `tercel resume` while its trader runs")
+
+
+def feed() -> Finding:
+    """What the running traders' market data does: how old it is, and what went wrong with it."""
+    from tercel.cli.control import accounts, alive, frame_of, text
+
+    said, bad = [], False
+    for account in filter(alive, accounts()):
+        try:
+            row = frame_of(account).status
+        except NotRunning:
+            continue  # it is starting and shows nothing yet
+        state, age_s = text(row["feed_state"]), int(row["data_age_ns"]) / 1e9
+        quiet = state not in ("live", "done") or (state == "live" and age_s > DATA_AGE_S_MAX)
+        bad = bad or quiet
+        problem = text(row["feed_problem"]) if quiet else ""
+        said.append(f"{account}: {text(row['feed'])} {state}, newest data {age_s:.1f} s old" + (f"; {problem}" if problem else ""))
+    remedy = "look at `tercel status`; nothing is decided on old quotes (risk.quote_age_max), and a live feed reconnects by itself"
+    return judge("feed", "; ".join(said) or "no trader is running", warn=bad, remedy=remedy)
 
 
 def browser() -> Finding:

@@ -25,6 +25,7 @@ CHECKS: Final[tuple[Callable[[], Finding], ...]] = (
     checks_install.history,
     checks_install.ports,
     checks_install.trader,
+    checks_install.feed,
 )
 DEVELOPER_CHECKS: Final = (checks_install.browser,)
 COLOURS: Final = {"ok": "32", "warn": "33", "fail": "31"}

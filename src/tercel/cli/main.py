@@ -36,6 +36,7 @@ VERBS: Final = {
     "new": Verb("tercel.cli.new:new", "Make a folder to begin in: settings, a strategy, its test, the next commands."),
     "demo": Verb("tercel.cli.demo:demo", "Back-test and trade on paper once: your data, or a simulated market."),
     "data": Verb("tercel.cli.data:app", "Import, list and inspect history."),
+    "feed": Verb("tercel.cli.feed:app", "Watch or record a live venue's market data."),
     "train": Verb("tercel.cli.train:train", "Train a model on recorded history and judge it honestly."),
     "backtest": Verb("tercel.cli.backtest:backtest", "Trade recorded history and report."),
     "models": Verb("tercel.cli.models:app", "List, show, verify and stage trained models."),

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 from cyclopts import Parameter
 
@@ -14,6 +14,7 @@ from tercel.cli.show import JsonLines, Teller
 
 if TYPE_CHECKING:
     from tercel.cli.family import Family
+    from tercel.drivers.launch import FeedSpec
 
 INTERRUPTED: Final = 130  # 128 + SIGINT: it ended before it traded
 POLL_S: Final = 0.05
@@ -25,7 +26,10 @@ def run(
     live: Annotated[bool, Parameter(negative="")] = False,
     venue: str | None = None,
     confirm: str | None = None,
-    feed: Literal["replay", "simulator"] | None = None,
+    feed: str | None = None,
+    endpoint: str | None = None,
+    rest: str | None = None,
+    ca: Path | None = None,
     speed: float = 1.0,
     start: str | None = None,
     end: str | None = None,
@@ -63,7 +67,14 @@ def run(
     confirm
         The account's name, instead of typing it, where there is no terminal; needs TERCEL_LIVE=1 in the environment.
     feed
-        Where market data comes from: the catalog replayed (without names: all FX and metals), or the simulated market.
+        Where market data comes from: "replay" of the catalog (without names: all FX and metals), "simulator", or a live venue with its
+        symbols, such as binance:BTCUSDT,ETHUSDT.
+    endpoint
+        Another address of the live venue, such as wss://127.0.0.1:9443.
+    rest
+        Another address of its HTTPS calls; by default that of --endpoint.
+    ca
+        A PEM file of certificate authorities; only they are trusted, instead of the machine's.
     speed
         1 is real time, 60 an hour in a minute, 0 as fast as it can.
     start
@@ -110,13 +121,22 @@ def run(
         _ask_for_live(paper, account, venue, names, confirm, Teller(json))
     elif venue is not None or confirm is not None:
         raise ConfigError(f"run {'--venue' if venue is not None else '--confirm'}: belongs to --live; without it trading is on paper")
-    kind: Literal["replay", "simulator"] = feed or ("replay" if names or start or end else "simulator")
-    if kind == "simulator" and (names or start or end):
-        raise ConfigError("run: the simulator has its own instruments and times; leave out names, --start and --end, or use --feed replay")
-    chosen = tuple(names) or (tuple(default_names(Catalog())) if kind == "replay" else ())
+    where = Reached(endpoint, rest, str(ca.resolve()) if ca else None)
+    kind = feed or ("replay" if names or start or end else "simulator")
+    if kind not in ("replay", "simulator"):
+        source = _live(kind, where, names=bool(names), times=bool(start or end), speed=speed)
+    elif any(where):
+        raise ConfigError("run: --endpoint, --rest and --ca are for a live feed, such as --feed binance:BTCUSDT")
+    elif kind == "simulator":
+        if names or start or end:
+            raise ConfigError(
+                "run: the simulator has its own instruments and times; leave out names, --start and --end, or use --feed replay"
+            )
+        source = FeedSpec(kind="simulator", speed=speed, seed=seed)
+    else:
+        source = FeedSpec(kind="replay", names=tuple(names) or tuple(default_names(Catalog())), start=start, end=end, speed=speed)
     if not speed >= 0:
         raise ConfigError(f"run: --speed: expected 0 (as fast as it can) or more, was {speed}")
-    source = FeedSpec(kind=kind, names=chosen, start=start, end=end, speed=speed, seed=seed)
     spec = RunSpec(
         account=account,
         feed=source,
@@ -143,6 +163,30 @@ def _ask_for_live(paper: bool, account: str, venue: str | None, names: tuple[str
         raise ConfigError("run: expected --paper or --live, found both; nothing was started")
     pass_gate(account, venue, names, confirm, say, terminal())
     raise ConfigError(f"run --live: {venue} is ready, but this version has no driver that sends real orders; nothing was started")
+
+
+class Reached(NamedTuple):
+    """How a live venue is reached, where that is not as usual."""
+
+    endpoint: str | None
+    rest: str | None
+    ca: str | None
+
+
+def _live(feed: str, where: Reached, *, names: bool, times: bool, speed: float) -> FeedSpec:
+    """The description of a live feed. Raises `ConfigError` for what only a recording has."""
+    from tercel.base.errors import ConfigError
+    from tercel.drivers.launch import FeedSpec
+    from tercel.market.feeds import live_venues
+
+    if ":" not in feed and feed not in live_venues.VENUES:
+        raise ConfigError(f"run: --feed: expected replay, simulator or a live venue such as binance:BTCUSDT, found {feed!r}")
+    venue, symbols = live_venues.parse(feed)
+    if names or times or speed != 1.0:
+        raise ConfigError("run: a live feed names its symbols itself and has no past; leave out names, --start, --end and --speed")
+    spec = FeedSpec(kind="live", venue=venue, names=symbols, endpoint=where.endpoint, rest=where.rest, ca=where.ca)
+    live_venues.Source(venue=venue, symbols=symbols, endpoint=where.endpoint, rest=where.rest, authority=where.ca).line()
+    return spec
 
 
 def watch(family: Family, seconds: float | None, ending: str) -> int:

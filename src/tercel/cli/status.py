@@ -41,7 +41,7 @@ def summarise(account: str, frame: LiveFrame, running: bool) -> dict[str, Any]:
     from tercel.cli.control import killed, text
 
     row = frame.status
-    counts = ("epoch", "orders", "fills", "denied", "late_ticks", "pid")
+    counts = ("epoch", "orders", "fills", "denied", "late_ticks", "feed_gaps", "feed_dropped", "feed_reconnects", "pid")
     instruments = [
         {
             "instrument": text(one["name"]), "bid": float(one["bid"]), "ask": float(one["ask"]), "currency": text(one["currency"]),
@@ -62,6 +62,7 @@ def summarise(account: str, frame: LiveFrame, running: bool) -> dict[str, Any]:
         "account": account, "state": text(row["state"]) if running else "not running", "running": running, "halted": bool(row["halted"]),
         "kill_flag": killed(account),
         "rewarmed": bool(row["rewarmed"]), "mode": text(row["mode"]), "feed": text(row["feed"]), "feed_state": text(row["feed_state"]),
+        "feed_problem": row["feed_problem"].decode(errors="replace"), "data_age_s": int(row["data_age_ns"]) / 1e9,
         "view_age_s": (wall_ns() - int(row["wall_ns"])) / 1e9, "core_time": format_instant(int(row["core_time_ns"])),
         "inputs": int(row["input_number"]), **{name: int(row[name]) for name in counts}, "instruments": instruments, "stages": stages,
     }  # fmt: skip
@@ -79,6 +80,10 @@ def show(summary: dict[str, Any]) -> None:
         )
     feed = f"{summary['mode'].lower()}, feed {summary['feed']}" + (f" ({summary['feed_state']})" if summary["running"] else "")
     out.print(f"account [bold]{summary['account']}[/bold]: {summary['state']}{halted}, {feed}", highlight=False)
+    words = {"feed_reconnects": "reconnects", "feed_gaps": "gaps", "feed_dropped": "messages dropped"}
+    faults = [f"{summary[name]:,} {word}" for name, word in words.items() if summary[name]]
+    if faults or summary["feed_problem"]:
+        out.print(f"feed: {', '.join([*faults, *filter(None, [summary['feed_problem']])])}", highlight=False)
     counts = ", ".join(f"{summary[name]:,} {name}" for name in ("inputs", "orders", "fills"))
     out.print(f"core time {summary['core_time']}, {counts}, epoch {summary['epoch']}", highlight=False)
     if not summary["running"]:

@@ -45,6 +45,7 @@ from tercel.base.records import (
     COMMAND,
     DAY_ROLL,
     EPOCH,
+    GAP,
     HALT,
     HEAD,
     INSTRUMENT_MASK,
@@ -179,7 +180,9 @@ from tercel.market.kernels import (
     Q_TIME,
     Q_TRADES_QUOTE,
     QUOTE_GOOD,
+    QUOTE_LOST,
     QUOTE_WORDS,
+    lose_quote,
     take_open,
     take_quote,
 )
@@ -199,6 +202,7 @@ from tercel.risk.kernels import (
     Y_RATE_INVERSE,
     Y_RATE_SLOT,
     account_code,
+    end_hole,
     loss_code,
     price_code,
     quote_code,
@@ -766,11 +770,15 @@ def apply_input(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, T: I, TF: F) -> i64:
     if slot < 0:
         return 0
     e = A[H_EXECUTION] + slot * EXECUTION_WORDS
+    q = A[H_QUOTES] + slot * QUOTE_WORDS
+    if kind == GAP:
+        lose_quote(A, q)
+        return 0
     if A[e + E_OPEN] > 0:
         fault = venue_slot(A, AF, C, W, WF, LIFE, slot, stamp - 1)
         if fault != 0:
             return fault
-    q = A[H_QUOTES] + slot * QUOTE_WORDS
+    lost_since = A[q + Q_TIME] if A[q + Q_STATE] == QUOTE_LOST else 0
     if kind == BAR and A[q + Q_TRADES_QUOTE] == 1 and A[e + E_OPEN] > 0:
         # A recorded bar is known at its close. An order that arrived in its first tenth trades at its open, a later one at its close.
         take_open(A, AF, q, T, TF, t, stamp, A[H_TICKS])
@@ -781,6 +789,8 @@ def apply_input(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, T: I, TF: F) -> i64:
             return fault
     if take_quote(A, AF, q, T, TF, t, stamp, A[H_TICKS]) == 0:
         return 0
+    if lost_since > 0:
+        end_hole(A, A[H_RISK] + slot * RISK_WORDS, stamp - lost_since)
     if A[e + E_OPEN] > 0:
         refill(A, AF, e, q)
         fault = venue_slot(A, AF, C, W, WF, LIFE, slot, stamp)

@@ -16,7 +16,7 @@ from tercel.core.setup import CoreConfig
 from tercel.decision.kernels import size_for
 from tercel.execution.kernels import E_OPEN, E_TAKER, EXECUTION_WORDS, GOOD_TILL_CANCEL, IMMEDIATE, RATE_UNIT
 from tercel.ledger.kernels import L_DIV, L_MUL, L_POSITION, L_PRICE_SCALE, LEDGER_WORDS
-from tercel.market.kernels import Q_ASK, Q_BID, Q_MID, Q_STATE, Q_TIME, QUOTE_NONE, QUOTE_WORDS
+from tercel.market.kernels import Q_ASK, Q_BID, Q_MID, Q_STATE, Q_TIME, QUOTE_LOST, QUOTE_NONE, QUOTE_WORDS
 from tercel.risk.kernels import R_AGE_MAX, R_POSITION_MAX, RISK_WORDS, quote_code
 
 NAN = float("nan")
@@ -68,7 +68,8 @@ class CoreContext:
         return self._quote(Q_ASK)
 
     def _quote(self, word: int) -> float:
-        return float("nan") if self._word(H_QUOTES, QUOTE_WORDS, Q_STATE) == QUOTE_NONE else self._real(H_QUOTES, QUOTE_WORDS, word)
+        unknown = self._word(H_QUOTES, QUOTE_WORDS, Q_STATE) in (QUOTE_NONE, QUOTE_LOST)
+        return float("nan") if unknown else self._real(H_QUOTES, QUOTE_WORDS, word)
 
     @property
     def quote_code(self) -> int:

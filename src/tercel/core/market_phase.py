@@ -24,6 +24,7 @@ from tercel.base.records import (
     COMMAND,
     DEGRADE,
     FEATURES_LATE,
+    GAP,
     HEAD,
     INSTRUMENT_MASK,
     KIND_SHIFT,
@@ -57,6 +58,7 @@ from tercel.market.kernels import (
     P_VOLUME,
     PENDING,
     PENDING_WORDS,
+    bar_gap,
     bar_tick,
     pending_take,
     seconds_of,
@@ -155,7 +157,7 @@ def market_bars(A: I, AF: F, G: I, P: F, M: I, MF: F, H: I, T: I, TF: F, first: 
         if kind == COMMAND or kind == DEGRADE:
             take_control(A, T, t, model, shard, shards)
             continue
-        if kind != QUOTE and kind != TRADE and kind != BAR:
+        if kind != QUOTE and kind != TRADE and kind != BAR and kind != GAP:
             continue
         identifier = T[t + HEAD] & INSTRUMENT_MASK
         if identifier >= A[M_IDS]:
@@ -164,6 +166,9 @@ def market_bars(A: I, AF: F, G: I, P: F, M: I, MF: F, H: I, T: I, TF: F, first: 
         if slot < 0 or slot % shards != shard:
             continue
         b = base + slot * slot_words
+        if kind == GAP:
+            bar_gap(A, AF, b)
+            continue
         if kind == BAR:
             x = row_new(A, b + model, M, H, stride, rows, first + k, slot, T[t + TS_EVENT], T[t + 1], slots)
             for j in range(5):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tercel.base.errors import ConfigError
 from tercel.base.money import per
-from tercel.base.time import parse_duration
+from tercel.base.time import NS_PER_MIN, parse_duration
 from tercel.core.layout import (
     H_ACCOUNT,
     H_CURRENCY,
@@ -34,7 +34,7 @@ from tercel.decision.rules import EmaCross, ModelRule, Rule
 from tercel.decision.strategy import Strategy
 from tercel.execution import kernels as execution
 from tercel.execution.venue import VenueModel
-from tercel.features.program import Program
+from tercel.features.program import TIME_CLOCK, Program
 from tercel.ledger import kernels as ledger
 from tercel.market import kernels as market
 from tercel.market.instruments import Instrument
@@ -171,6 +171,9 @@ def _instrument(
     state[r + risk.R_NOTIONAL_MAX] = micros(per(limits.notional, currency, "risk.notional"))
     reals[r + risk.R_COLLAR] = limits.collar
     state[r + risk.R_AGE_MAX] = limits.quote_age_ns_max
+    clock = config.program.clock
+    state[r + risk.R_HOLE_MAX] = int(clock.amount) if clock.kind == TIME_CLOCK else NS_PER_MIN  # a bar may be missing
+    state[r + risk.R_MEMORY_ROWS] = config.program.memory_rows
 
     rule = config.decide
     if not isinstance(rule, EmaCross | ModelRule):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ import msgspec
 
 from tercel.base.errors import TercelError
 from tercel.base.records import Records
+from tercel.base.time import wall_ns
 from tercel.drivers import settings
 from tercel.drivers.anchor import arrivals, start_of
 from tercel.drivers.history import SIMULATED_START_NS, History, history
@@ -23,6 +25,7 @@ from tercel.drivers.session import Plan
 from tercel.drivers.trader import Trader, TraderOptions, handle_signals
 from tercel.market.catalog import Catalog
 from tercel.market.feeds.base import Feed, Pace, PacedFeed, skip_rows
+from tercel.market.feeds.care import Care
 from tercel.market.feeds.simulated_symbols import SimulatedSymbol, default_symbols
 from tercel.market.feeds.simulator import Simulator
 
@@ -30,9 +33,17 @@ SYNC = Literal["always", "interval", "never"]
 
 
 class FeedSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Which feed: the catalog replayed, or the simulator. `speed` 0 is as fast as it can."""
+    """Which feed: the catalog replayed, the simulator, or a live venue. `speed` 0 is as fast as it can.
 
-    kind: Literal["replay", "simulator"]
+    Of a live venue `names` are its symbols; `endpoint`, `rest` and `ca` replace its addresses and the machine's trust.
+    """
+
+    kind: Literal["replay", "simulator", "live"]
+    venue: str = ""
+    endpoint: str | None = None
+    rest: str | None = None
+    ca: str | None = None
+    care: Care = Care()
     names: tuple[str, ...] = ()
     start: str | None = None
     end: str | None = None
@@ -47,6 +58,8 @@ class FeedSpec(msgspec.Struct, frozen=True, kw_only=True):
         """What it is, whatever its speed and end."""
         if self.kind == "simulator":
             return f"the simulator, seed {self.seed}"
+        if self.kind == "live":
+            return f"live data of {self.venue}"
         return f"a replay of {', '.join(self.names)} from {self.start or 'the beginning'}" + (f", every {self.every}" if self.every else "")
 
     @property
@@ -90,9 +103,26 @@ def make_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
     """The feed, and which of its instruments are quoted (None: all). Raises `ConfigError`."""
     if spec.kind == "simulator":
         return Simulator(simulated(), seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns), None
+    if spec.kind == "live":
+        return live_feed(spec, plan)
     chosen = history(spec.names, spec.start, spec.end, every=spec.every, price=plan.features.clock.price)
     chosen.check(plan.features.clock)
     return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns, plan.complete_features.anchor), chosen.quoted
+
+
+def live_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
+    """A live venue's feed. The venue is asked what its symbols are; nothing is connected yet. Raises `ConfigError`, `VenueUnavailable`."""
+    from tercel.market.feeds import live_venues
+
+    source = live_venues.Source(
+        venue=spec.venue, symbols=spec.names, endpoint=spec.endpoint, rest=spec.rest, authority=spec.ca, care=spec.care
+    )
+    catalog = Catalog()
+    instruments = tuple(catalog.register(one) for one in live_venues.define(source))
+    price = plan.features.clock.price
+    chance = random.Random(wall_ns())  # noqa: S311 - it spreads reconnects, no more
+    feed = live_venues.open_feed(source, instruments, clock=wall_ns, chance=chance, depth=False, kinds=live_venues.kinds_for(price))
+    return feed, frozenset() if price == "trade" else None
 
 
 def simulated() -> tuple[SimulatedSymbol, ...]:

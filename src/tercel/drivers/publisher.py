@@ -17,6 +17,8 @@ from tercel.execution.kernels import E_OPEN, EXECUTION_WORDS
 from tercel.features.program import TIME_CLOCK
 from tercel.ledger.kernels import L_CASH, L_FEES, L_POSITION, LEDGER_WORDS
 from tercel.market import kernels as market
+from tercel.market.feeds.base import FeedState
+from tercel.observe.layout import PROBLEM_BYTES
 from tercel.observe.live import LiveInstrument, LiveWriter
 
 Reals = npt.NDArray[np.float64]
@@ -84,14 +86,14 @@ class Publisher:
         slots = self._slot_of[records["instrument"]]
         self._quote_wall[slots[slots >= 0]] = wall
 
-    def publish(self, state: str, halted: bool, rewarmed: bool, counts: dict[int, int], decreased: int) -> None:
+    def publish(self, state: str, halted: bool, rewarmed: bool, counts: dict[int, int], decreased: int, feed: FeedState) -> None:
         """Write everything in one publication."""
         view, engine = self._view, self._engine
         now = wall_ns()
         bars = engine.bar_counts()
         forming = self._forming()
         quotes = self._quotes.view(np.float64)
-        known = self._quotes[:, market.Q_STATE] != market.QUOTE_NONE
+        known = ~np.isin(self._quotes[:, market.Q_STATE], (market.QUOTE_NONE, market.QUOTE_LOST))
         mids = np.where(quotes[:, market.Q_MID] > 0, quotes[:, market.Q_MID], 0.0)
         position = self._ledger[:, L_POSITION]
         pnl = self._ledger[:, L_CASH] - self._ledger[:, L_FEES] + np.rint(position * self._unit * mids * 1e6).astype(np.int64)
@@ -111,13 +113,15 @@ class Publisher:
         status = view.status
         status["core_time_ns"], status["input_number"], status["epoch"] = engine.stamp, engine.input_number, engine.epoch
         status["data_age_ns"], status["late_ticks"], status["dropped"] = (
-            now - self._last_wall,
+            now - self._last_wall if feed.age_ns is None else feed.age_ns,
             bars["late"],
             bars["ahead"] + bars["unpriced"],
         )
         status["orders"], status["fills"], status["denied"] = engine.orders, engine.fills, counts.get(OUT_DENIED, 0)
         status["halted"], status["rewarmed"], status["state"] = halted, rewarmed, state.encode()
-        status["feed_state"] = b"done" if state == "done" else b"live"
+        status["feed_state"] = b"done" if state == "done" else feed.text.encode()
+        status["feed_gaps"], status["feed_dropped"], status["feed_reconnects"] = feed.gaps, sum(feed.dropped.values()), feed.reconnects
+        status["feed_problem"] = feed.problem.encode()[:PROBLEM_BYTES]
         status["inputs"][0] = self._kinds
         view.end(now)
         self._rows.clear()

@@ -10,7 +10,6 @@ import gc
 import os
 import signal
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -382,7 +381,8 @@ class Trader:
     def _publish(self, state: str) -> None:
         assert self._publisher is not None
         rewarmed = self.recovered is not None and self.recovered.how == "rewarmed"
-        self._publisher.publish(state, self.halted, rewarmed, self._counts, int(self.sequencer.state[S_DECREASED]))
+        feed = self.feed.state(wall_ns())
+        self._publisher.publish(state, self.halted, rewarmed, self._counts, int(self.sequencer.state[S_DECREASED]), feed)
 
     def _rest(self) -> None:
         if self.options.spin:
@@ -391,7 +391,7 @@ class Trader:
         due = self.feed.next_due_ns(now)
         wait = IDLE_NS_MAX if due is None else min(IDLE_NS_MAX, due - now)
         if wait > 0:
-            time.sleep(wait / NS_PER_S)
+            self.feed.wait(wait)
 
     def snapshot(self) -> None:
         """Copy the state here, store it on a thread of its own; the log may then drop what lies before the snapshot stored last time.
@@ -432,6 +432,7 @@ class Trader:
         self.journal.close()
         self.log.close()
         self.engine.close()
+        self.feed.close()
         self.control.close()
 
     def summary(self) -> str:

@@ -11,6 +11,9 @@ to the signed volume, bought less sold. Beside other prices quotes and trades ad
 
 Quote. The last quote of an instrument with its state (good, crossed, one-sided); trades and bars stand in for quotes where an instrument
 has none.
+
+Gap. A record that says that data of an instrument was lost: the quote that stood is not known to stand any more, so nothing trades on it
+and no flow is counted from it, until the next quote comes.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ BAR_WORDS = BAR_RING + PENDING * PENDING_WORDS
 Q_BID, Q_ASK, Q_BID_SIZE, Q_ASK_SIZE, Q_MID, Q_TIME, Q_TICK, Q_STATE = 0, 1, 2, 3, 4, 5, 6, 7
 Q_HALF_SPREAD, Q_TRADES_QUOTE, Q_EVENT, Q_COUNT, Q_INSTRUMENT = 8, 9, 10, 11, 12
 QUOTE_WORDS = 13
-QUOTE_NONE, QUOTE_GOOD, QUOTE_CROSSED, QUOTE_ONE_SIDED = 0, 1, 2, 3
+QUOTE_NONE, QUOTE_GOOD, QUOTE_CROSSED, QUOTE_ONE_SIDED, QUOTE_LOST = 0, 1, 2, 3, 4
 
 
 @kernel
@@ -151,6 +154,16 @@ def bar_quote(A: I, AF: F, b: i64, TF: F, t: i64) -> f64:
     AF[b + BAR_ASK] = ask
     AF[b + BAR_ASK_SIZE] = ask_size
     return event
+
+
+@kernel
+def bar_gap(A: I, AF: F, b: i64) -> None:
+    """Forget the quote in the bar state at b: bars say NaN for it and no flow is counted from it, until the next one comes."""
+    A[b + BAR_WHOLE] = 0
+    AF[b + BAR_BID] = NAN
+    AF[b + BAR_ASK] = NAN
+    AF[b + BAR_BID_SIZE] = NAN
+    AF[b + BAR_ASK_SIZE] = NAN
 
 
 @kernel
@@ -283,6 +296,13 @@ def take_quote(A: I, AF: F, q: i64, T: I, TF: F, t: i64, stamp: i64, tick: i64) 
         return 0
     stand(A, AF, q, T[t + TS_EVENT], stamp, tick)
     return 1
+
+
+@kernel
+def lose_quote(A: I, q: i64) -> None:
+    """Data was lost: the quote at q, if there is one, is not known to stand any more. When it came (`Q_TIME`) is kept."""
+    if A[q + Q_STATE] != QUOTE_NONE:
+        A[q + Q_STATE] = QUOTE_LOST
 
 
 @kernel

@@ -20,6 +20,7 @@ CANDLES_MAX: Final = 256
 OUTPUTS_MAX: Final = 1024
 REASONS_MAX: Final = 64
 INPUT_KINDS_MAX: Final = 40
+PROBLEM_BYTES: Final = 160
 
 HEADER_BYTES: Final = 64
 MAGIC, LAYOUT, BYTES, INSTRUMENTS, STAGE_COUNT, SEQUENCE = 0, 1, 2, 3, 4, 7  # words of the header
@@ -32,6 +33,8 @@ STATUS: Final = np.dtype([
     ("input_number", "<i8"), ("publishes", "<i8"), ("late_ticks", "<i8"), ("dropped", "<i8"), ("epoch", "<i8"),
     ("orders", "<i8"), ("fills", "<i8"), ("denied", "<i8"), ("outputs", "<i8"), ("pid", "<i8"), ("candle_ns", "<i8"),
     ("inputs", "<i8", (INPUT_KINDS_MAX,)),  # inputs per kind of record
+    ("feed_gaps", "<i8"), ("feed_dropped", "<i8"), ("feed_reconnects", "<i8"),  # of the feed since its start
+    ("feed_problem", f"S{PROBLEM_BYTES}"),  # what it last failed at, in words; empty while all is well
     ("halted", "u1"), ("rewarmed", "u1"), ("mode", "S14"), ("state", "S16"), ("feed_state", "S16"), ("feed", "S48"), ("account", "S32"),
 ])  # fmt: skip
 INSTRUMENT: Final = np.dtype([

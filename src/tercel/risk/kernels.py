@@ -10,6 +10,7 @@ from tercel.base.codes import (
     COLLAR,
     CROSSED,
     DAILY_LOSS,
+    DATA_LOST,
     HALTED,
     NO_QUOTE,
     NOTIONAL,
@@ -28,6 +29,7 @@ from tercel.base.kernel import F, I, f64, i64, kernel
 
 # Words of one instrument's limits.
 R_ORDER_MAX, R_POSITION_MAX, R_NOTIONAL_MAX, R_COLLAR, R_AGE_MAX, R_REWARM_ROWS = 0, 1, 2, 3, 4, 5
+R_HOLE_MAX, R_MEMORY_ROWS = 6, 7  # data lost for longer than this (ns) makes entries wait for so many rows
 RISK_WORDS = 8
 # Words of the account's risk state; the ring of order stamps follows.
 K_HALTED, K_RATE_MAX, K_RATE_WINDOW, K_RATE_AT, K_ACCOUNT_LOSS, K_ACCOUNT_CURRENCY, K_DAYS = 0, 1, 2, 3, 4, 5, 6
@@ -47,9 +49,18 @@ def quote_code(state: i64, stamp: i64, quoted_at: i64, age_max: i64) -> i64:
         return ONE_SIDED
     if state == 2:
         return CROSSED
+    if state == 4:
+        return DATA_LOST
     if stamp - quoted_at > age_max:
         return STALE
     return OK
+
+
+@kernel
+def end_hole(A: I, r: i64, lost_ns: i64) -> None:
+    """Data is back after `lost_ns`: entries wait for the declared memory when bars may be missing."""
+    if lost_ns > A[r + R_HOLE_MAX] and A[r + R_REWARM_ROWS] < A[r + R_MEMORY_ROWS]:
+        A[r + R_REWARM_ROWS] = A[r + R_MEMORY_ROWS]
 
 
 @kernel

@@ -144,13 +144,15 @@ def test_a_thin_book_is_replaced_without_a_gap() -> None:
     made = Binance([BTC])
     bids = [(100.0 - 0.01 * place, 1.0) for place in range(1_000)]
     made.frame(update(1, 2), NOW)
-    made.snapshot("BTCUSDT", snapshot(1, bids, ASKS), NOW)
+    made.snapshot("BTCUSDT", snapshot(2, bids, ASKS), NOW)
     made.frame(update(3, 4, [(price, 0.0) for price, _ in bids[:950]]), NOW)
     book = made.book("BTCUSDT")
     assert book.certain == (50, 2)
     assert book.valid
     assert made.wanted_snapshots() == ("BTCUSDT",)
     made.frame(update(5, 6, [(90.0, 6.0)]), NOW)
+    assert len(made.snapshot("BTCUSDT", snapshot(1, bids, ASKS), NOW)) == 0
+    assert (made.dropped, book.last_id) == ({"in_snapshot": 1, "snapshot_old": 1}, 6)
     wider = [(price, 1.0) for price, _ in bids[950:]] + [(80.0 - place, 2.0) for place in range(60)]
     rows = made.snapshot("BTCUSDT", snapshot(4, wider, ASKS), NOW)
     assert set(kinds(rows)) == {BOOK_CLEAR, BOOK}
@@ -160,7 +162,7 @@ def test_a_thin_book_is_replaced_without_a_gap() -> None:
     assert book.last_id == 6
     assert made.wanted_snapshots() == ()
     assert not made.gaps
-    assert made.delivered == {"depth": 3}
+    assert made.delivered == {"depth": 2}
 
 
 def test_a_jump_of_trade_ids_is_a_gap_and_the_trade_is_delivered() -> None:

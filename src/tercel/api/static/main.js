@@ -177,7 +177,9 @@ function drawAges() {
   document.body.classList.toggle("frozen", old);
   say($("data-age"), age(dataAge));
   $("data-age").className = old ? "warn" : "";
-  kind("feed", old ? `stale (${status.feed_state})` : status.feed_state, old ? "warn" : status.feed_state === "live" ? "good" : "warn");
+  const live = status.feed_state === "live";
+  kind("feed", old && live ? "stale" : status.feed_state, old || !live ? "warn" : "good");
+  $("feed").title = `${status.feed_reconnects} reconnects, ${status.feed_gaps} gaps, ${status.feed_dropped} messages dropped. ${status.feed_problem}`;
   if (now - rate.at >= 1000) {
     if (rate.at && status.input_number >= rate.input) rate.text = `${number(Math.round(((status.input_number - rate.input) * 1000) / (now - rate.at)))} /s`;
     rate = { at: now, input: status.input_number, text: rate.text };

@@ -10,8 +10,9 @@ Pacing: the first record wanted is due at the first poll; from there on source t
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -19,6 +20,7 @@ import numpy as np
 
 from tercel.base.errors import ConfigError
 from tercel.base.records import Records, empty
+from tercel.base.time import NS_PER_S
 
 if TYPE_CHECKING:
     from tercel.market.instruments import Instrument
@@ -62,6 +64,24 @@ REAL_TIME = Pace(1.0)
 UNLIMITED = Pace(None)
 
 
+class FeedState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a feed says about itself: a word for people, the age of its newest record, and counters since its start.
+
+    `text` is "live", "connecting", "reconnecting" or "stale N s". `ended` and `failures` count why sockets were replaced and attempts
+    failed; `problem` is the last of them in a sentence, "" while all is well.
+    """
+
+    text: str = "live"
+    age_ns: int | None = None  # None: whoever polls knows as much
+    messages: int = 0
+    gaps: int = 0
+    dropped: Mapping[str, int] = msgspec.field(default_factory=dict)
+    reconnects: int = 0
+    failures: Mapping[str, int] = msgspec.field(default_factory=dict)
+    ended: Mapping[str, int] = msgspec.field(default_factory=dict)
+    problem: str = ""
+
+
 class Feed(Protocol):
     """A source of market records in arrival order; the shell polls it and hands what comes to the sequencer."""
 
@@ -92,6 +112,15 @@ class Feed(Protocol):
 
     def source_now_ns(self, now_ns: int) -> int:
         """Source time at wall time `now_ns`, when a poll at that time has just given nothing: what comes arrives later. 0: not known."""
+
+    def wait(self, wait_ns: int) -> None:
+        """Sleep for at most `wait_ns`; a feed that can tell wakes when records come."""
+
+    def state(self, now_ns: int) -> FeedState:
+        """What it says about itself."""
+
+    def close(self) -> None:
+        """Release what it holds; it is not polled again."""
 
 
 class PacedFeed(ABC):
@@ -167,6 +196,18 @@ class PacedFeed(ABC):
             return 0
         wall_ns, source_ns = self._start
         return source_ns + self._pace.source_elapsed_ns(now_ns - wall_ns)
+
+    def wait(self, wait_ns: int) -> None:
+        """See `Feed`: records are due by the clock, so this only sleeps."""
+        time.sleep(max(0, wait_ns) / NS_PER_S)
+
+    def state(self, now_ns: int) -> FeedState:
+        """See `Feed`."""
+        return FeedState()
+
+    def close(self) -> None:
+        """See `Feed`; nothing comes any more."""
+        self._chunks, self._chunk, self._row = iter(()), empty(0), 0
 
     def _due_count(self, rows: Records, now_ns: int) -> int:
         """How many of `rows` (not empty) have arrived; the very first call starts the clock of the source."""

@@ -1,0 +1,142 @@
+"""`tercel feed` and `tercel run --feed binance:…` as real processes against a venue on this machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tercel.cli import checks_install, main
+from tercel.cli.control import frame_of
+from tercel.cli.status import summarise
+from tercel.market.feeds.recording import read
+from tests.cli.processes import Running, tercel, until
+from tests.market.feeds.venue_market import MadeMarket
+from tests.market.feeds.venue_server import Venue
+from tests.traders import outputs_of
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+
+
+@pytest.fixture
+def venue(home: Path, tmp_path: Path) -> Iterator[Venue]:
+    """A venue that speaks 200 times a second."""
+    with Venue(MadeMarket(SYMBOLS, seed=21), tmp_path / "venue") as made:
+        made.play(200.0)
+        yield made
+
+
+def reached(venue: Venue) -> tuple[str, ...]:
+    """The options that lead to it."""
+    return ("--endpoint", venue.url, "--ca", str(venue.authority))
+
+
+def test_watch_prints_a_line_of_json_a_second(venue: Venue) -> None:
+    """Price, spread, age, rate, book and every counter, once a second; the book is the venue's best."""
+    done = tercel("feed", "watch", "binance:BTCUSDT", "--json", "--for", "3s", *reached(venue))
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert 2 <= len(lines) <= 4
+    last = lines[-1]
+    assert last["state"] == "live"
+    assert last["messages"] > 50
+    assert last["messages_per_s"] > 20
+    assert (last["reconnects"], last["gaps"], last["failures"], last["snapshots"]) == (0, {}, {}, 1)
+    one = last["instruments"][0]
+    assert one["symbol"] == "BTCUSDT"
+    assert one["bid"] < one["ask"]
+    assert one["spread"] == pytest.approx(one["ask"] - one["bid"], abs=1e-9)
+    assert one["age_s"] < 2.0
+    assert one["book_valid"]
+    assert one["bids"][0][0] < one["asks"][0][0]
+
+
+def test_watch_shows_a_screen(venue: Venue) -> None:
+    """Without --json it is for eyes: the last picture stays."""
+    done = tercel("feed", "watch", "binance:BTCUSDT,ETHUSDT", "--for", "1s", *reached(venue))
+    assert done.returncode == 0, done.stderr
+    assert "binance: live" in done.stdout
+    assert "ETHUSDT" in done.stdout
+    assert "reconnects: 0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (("feed", "watch", "binance:BTCUSTD"), 2, "there is no symbol BTCUSTD; did you mean BTCUSDT?"),
+        (("feed", "watch", "binance"), 2, "expected symbols behind the venue, such as binance:BTCUSDT,ETHUSDT"),
+        (("feed", "watch", "binanse:BTCUSDT"), 2, "did you mean 'binance'?"),
+    ],
+)
+def test_errors_say_what_to_do(venue: Venue, words: tuple[str, ...], status: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, the exit status of whose turn it is."""
+    assert main.run([*words, *reached(venue)]) == status
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--feed", "nowhere"), "expected replay, simulator or a live venue such as binance:BTCUSDT, found 'nowhere'"),
+        (("run", "EURUSD", "--feed", "binance:BTCUSDT"), "a live feed names its symbols itself"),
+        (("run", "--feed", "binance:BTCUSDT", "--speed", "2"), "has no past"),
+        (("run", "--ca", "x.pem"), "--endpoint, --rest and --ca are for a live feed"),
+        (("feed", "watch", "binance:BTCUSDT", "--endpoint", "ws://example.com"), "without TLS only this very machine is reached"),
+        (("feed", "watch", "binance:BTC/USDT"), "expected symbols of letters and digits"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_once(home: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is asked of a network."""
+    assert main.run(list(words)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_record_keeps_what_comes(venue: Venue, tmp_path: Path) -> None:
+    """Files per symbol with every message and the snapshots, until the time is over; the sum is printed."""
+    done = tercel("feed", "record", "binance:BTCUSDT,ETHUSDT", "--for", "3s", "--to", str(tmp_path / "to"), *reached(venue))
+    assert done.returncode == 0, done.stderr
+    files = sorted((tmp_path / "to").iterdir())
+    assert [path.name.partition("_")[0] for path in files] == ["btcusdt", "ethusdt"]
+    lines = list(read(files))
+    snapshots = [payload for _, _, payload in lines if payload.startswith(b'{"lastUpdateId"')]
+    assert len(snapshots) == 2
+    assert f"recorded {len(lines) - 2:,} messages in 2 files" in done.stdout
+    assert len(lines) > 200
+    assert all(json.loads(payload) for _, _, payload in lines[:50])
+
+
+def now() -> dict[str, Any]:
+    """What `tercel status --json` prints, without a process of its own."""
+    return summarise("paper", frame_of("paper"), running=True)
+
+
+def test_run_trades_on_live_data_through_a_reset(venue: Venue, tmp_path: Path) -> None:
+    """`tercel run --feed binance:…` for ten seconds: it trades, status tells of the feed, a lost connection is survived."""
+    path = tmp_path / "tercel.toml"
+    rule = "fast = 1\nslow = 3\nvolatility_rows = 3\nenter = 0.1\nexit = 0.0\nsize_lots = 0.01\n"
+    path.write_text(f'[bars]\nevery = "50ms"\ngrace = "10ms"\n[rule]\n{rule}[venue]\ntaker_fee = 0.0\nmaker_fee = 0.0\n')
+    words = ("run", "--feed", "binance:BTCUSDT,ETHUSDT", "--settings", str(path), "--for", "10s", "--no-desk", "--sync", "never")
+    with Running(*words, *reached(venue)) as running:
+        running.ready()
+        until(lambda: now()["feed_state"] == "live", "a live feed")
+        before = now()
+        assert before["data_age_s"] < 2.0
+        assert before["feed_reconnects"] == 0
+        venue.reset()
+        until(lambda: now()["feed_reconnects"] == 1 and now()["feed_state"] == "live", "a reconnect")
+        after = now()
+        assert after["feed_gaps"] >= 1
+        found = checks_install.feed()
+        assert found.text.startswith("paper: binance live, newest data")
+        until(lambda: now()["fills"] > after["fills"] > 0 or running.process.poll() is not None, "fills after it")
+        assert now()["inputs"] > before["inputs"]
+        until(lambda: running.process.poll() is not None, "its end")
+    assert running.process.returncode == 0, running.err
+    assert "stopped:" in running.out
+    assert "account paper: not running, paper, feed binance\nfeed: 1 reconnects" in tercel("status").stdout
+    assert len(outputs_of("paper"))
