@@ -72,6 +72,26 @@ def test_a_folder_lists_what_it_skipped(source: Path, capsys: pytest.CaptureFixt
     assert "unknown format" in out
 
 
+def test_a_note_that_files_share_is_said_once(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is assumed of many files is one line with their number and the sum of its counts; names that differ in the middle differ."""
+    names = [f"EURUSD_a_long_name_of_a_file_part_{part}_of_a_long_export.csv" for part in (1, 2)]
+    for part, name in enumerate(names, 1):
+        text(tmp_path / "in" / name, *[f"2017110{part} 01{minute:02}00;1;1;1;1;0" for minute in range(3)])
+        text(tmp_path / "in" / f"BTCUSDT-1m-{part}.csv", kline(part))
+    assert run(["data", "import", str(tmp_path / "in")]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "note on 2 files: HistData's times are read as New York" in out
+    assert "note on 2 files: 2 rows are taken as of the spot market" in out
+    assert out.count("taken as of") == 1
+    assert all(name[-29:] in out for name in names)
+
+
+def kline(minute: int) -> str:
+    """A Binance bar of one minute."""
+    start = 1_735_689_600_000 + 60_000 * minute
+    return f"{start},1.5,1.7,1.4,1.6,100,{start + 59_999},150,3,40,60,0"
+
+
 def test_what_was_repaired_and_kept_is_said(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Out-of-order rows and repeated bars are reported as repaired, odd quotes as kept."""
     import pyarrow as pa

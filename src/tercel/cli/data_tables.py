@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -15,37 +17,66 @@ from tercel.base.time import NS_PER_DAY, NS_PER_H, NS_PER_MIN, NS_PER_S, format_
 if TYPE_CHECKING:
     from tercel.market.catalog import Dataset
     from tercel.market.check import Checked
-    from tercel.market.importers.report import ImportReport, SeriesReport, Skipped
+    from tercel.market.importers.report import FileReport, ImportReport, SeriesReport, Skipped
     from tercel.market.quality import Counts
 
 FOLDER_LEVELS: Final = 2  # of the files left out: deeper folders are counted together
 FILE_NAME_MAX: Final = 30
+_COUNTED: Final = re.compile(r"([\d,]+) (.+)")
 
 
 def print_import(report: ImportReport) -> None:
     """What an import did: a row for each series of each file, what is odd under the table, the files left out, the sum."""
-    out = console()
+    out, names = console(), short_names({PurePath(one.path).name for one in report.files})
     rows = [
         (
-            _fit(PurePath(one.path).name), _name(series), f"{series.counts.rows:,}", f"{series.rows_added:,}",
+            names[PurePath(one.path).name], _name(series), f"{series.counts.rows:,}", f"{series.rows_added:,}",
             _date(series.counts.first_ns), _date(series.counts.last_ns),
         )
         for one in report.files
         for series in one.series
     ]  # fmt: skip
     out.print(table("", ("file", "series", "rows", "new", "first", "last"), rows, left=(0, 1, 4, 5)))
+    common = common_notes(report.files)
     for one in report.files:
         remarks = [(_name(series), [*repaired(series), *findings(series.counts)]) for series in one.series]
-        if one.notes or any(lines for _, lines in remarks):
+        notes = [note for note in one.notes if _counted(note)[1] not in common]
+        if notes or any(lines for _, lines in remarks):
             _line(out, f"{one.path}: {one.format}, times {one.timezone}")
-        for about, lines in [*remarks, *(("note", [note]) for note in one.notes)]:
+        for about, lines in [*remarks, *(("note", [note]) for note in notes)]:
             _say(out, about, lines)
+    for text, (files, total) in common.items():
+        _line(out, f"note on {files:,} files: {f'{total:,} ' if total else ''}{text}")
     if report.skipped:
         _line(out, "")
         out.print(table("Left out", ("folder", "ending", "files", "why"), left_out(report.skipped), left=(0, 1, 2, 3)))
         _line(out, "All of them with the whole reason: --json")
     ending = f"{report.rows_added:,} new rows" if report.changed else "nothing new, no file was changed"
     _line(out, f"{len(report.files):,} files, {report.rows:,} rows: {ending}.")
+
+
+def common_notes(files: Sequence[FileReport]) -> dict[str, tuple[int, int]]:
+    """The notes that several files share, without their counts: in how many files, and the sum of the counts (0 for a note without)."""
+    found: dict[str, tuple[int, int]] = {}
+    for one in files:
+        for note in one.notes:
+            count, text = _counted(note)
+            number, total = found.get(text, (0, 0))
+            found[text] = (number + 1, total + count)
+    return {text: (number, total) for text, (number, total) in found.items() if number > 1}
+
+
+def _counted(note: str) -> tuple[int, str]:
+    """The count that a note begins with, 0 when it does not, and the rest."""
+    match = _COUNTED.fullmatch(note)
+    return (int(match[1].replace(",", "")), match[2]) if match else (0, note)
+
+
+def short_names(names: set[str]) -> dict[str, str]:
+    """Names that fit the table; where the middle alone tells long names apart, their ends are shown."""
+    short = {name: _fit(name) for name in names}
+    seen = Counter(short.values())
+    return {name: f"…{name[1 - FILE_NAME_MAX :]}" if seen[fit] > 1 and len(name) > FILE_NAME_MAX else fit for name, fit in short.items()}
 
 
 def left_out(skipped: Sequence[Skipped]) -> list[tuple[str, str, str, str]]:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import DataError
-from tercel.base.records import BAR_VIEW, BASIS_BID, LAST, QUOTE, TICK, Records
+from tercel.base.records import BAR_VIEW, BASIS_BID, BOOK, LAST, QUOTE, TICK, TRADE, Records
 from tercel.market.instruments import Instrument
 from tercel.market.manifest import Kind
 
@@ -104,6 +104,22 @@ def quotes(times: Times, bid: Floats, ask: Floats, bid_size: Floats | float = np
     records = np.zeros(len(times), TICK)
     records["ts_event"], records["kind"], records["flags"] = times, QUOTE, LAST
     records["price"], records["size"], records["price2"], records["size2"] = bid, bid_size, ask, ask_size
+    return records
+
+
+def trades(times: Times, price: Floats, size: Floats, side: Times | int = 0, ids: Times | int = 0) -> Records:
+    """Trade records; times in ns UTC, `side` +1 buyer, -1 seller was the aggressor, 0 unknown; `ids` 0 where the source has none."""
+    records = np.zeros(len(times), TICK)
+    records["ts_event"], records["kind"], records["flags"], records["side"] = times, TRADE, LAST, side
+    records["price"], records["size"], records["ref"] = price, size, ids
+    records["price2"] = records["size2"] = np.nan
+    return records
+
+
+def levels(times: Times, price: Floats, size: Floats, side: Times, ids: Times | int = 0) -> Records:
+    """Rows of an L2 book: the new total `size` at a `price` (0 deletes), `side` +1 bid, -1 ask; the caller sets the flags."""
+    records = trades(times, price, size, side, ids)
+    records["kind"], records["flags"] = BOOK, 0
     return records
 
 

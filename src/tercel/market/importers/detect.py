@@ -23,6 +23,13 @@ MODULES: Final = (  # asked in this order
     "closebars",
     "lobster",  # before LEAN: a message has the shape of one of its bars
     "lean",
+    "tardis",
+    "binance_collector",
+    "binance_klines",
+    "bybit",
+    "bitfinex",
+    "freqtrade",
+    "kraken",
 )
 HEAD_BYTES: Final = 1 << 16
 HEAD_LINES: Final = 20

@@ -162,7 +162,8 @@ def _local(block: Block, cells: pa.Array, place: Place) -> Times:
     if not place.day_ns:
         return instants(block, "time", cells, "YYYYMMDD hh:mm")
     ms = numbers(block, "time", cells)
-    since = np.rint(ms * NS_PER_MS)
+    with np.errstate(over="ignore"):  # what is beyond a double is no time of a day
+        since = np.rint(ms * NS_PER_MS)
     good = (since >= 0) & (since < NS_PER_DAY)
     if not good.all():
         first = int(np.argmin(good))

@@ -20,19 +20,16 @@ class MessageEnds:
     def __init__(self) -> None:
         self._records: Records | None = None
         self._rows, self._messages = np.empty(0, np.int64), np.empty(0, np.int64)
-        self._last_id = _NO_ID
 
-    def add(self, records: Records, rows: Times, columns: Columns, index: Times) -> tuple[Records, Times, dict[str, int]]:
-        """Rows whose place in their message is known now, with LAST set, and the count of broken ids for the report."""
-        messages = columns.ints("msg")[index]
-        gaps = self._id_gaps(records, messages, columns, index)
+    def add(self, records: Records, rows: Times, messages: Times) -> tuple[Records, Times]:
+        """Rows whose place in their message is known now, with LAST set; `messages` numbers the message of each row."""
         if self._records is not None:
             records, rows = np.concatenate([self._records, records]), np.concatenate([self._rows, rows])
             messages = np.concatenate([self._messages, messages])
         ends = (messages[1:] != messages[:-1]) | (records["ts_event"][1:] != records["ts_event"][:-1])
         records["flags"][:-1] |= np.where(ends, LAST, 0).astype(np.uint16)
         self._records, self._rows, self._messages = records[-1:].copy(), rows[-1:], messages[-1:]
-        return records[:-1], rows[:-1], {ID_GAPS: gaps} if gaps else {}
+        return records[:-1], rows[:-1]
 
     def end(self) -> tuple[Records, Times]:
         """The row held back: it ends its message."""
@@ -40,10 +37,18 @@ class MessageEnds:
         self._records["flags"] |= np.uint16(LAST)
         return self._records, self._rows
 
-    def _id_gaps(self, records: Records, messages: Times, columns: Columns, index: Times) -> int:
+
+class IdChain:
+    """Follows the ids of one series' updates through its file."""
+
+    def __init__(self) -> None:
+        self._last_id = _NO_ID
+
+    def gaps(self, records: Records, columns: Columns, index: Times) -> int:
         """Updates whose `prev_id`, or failing that `first_id`, does not follow the `last_id` before; a lower `msg` starts a session."""
         if any(name not in columns for name in ("first_id", "last_id", "prev_id")):
             return 0
+        messages = columns.ints("msg")[index]
         first, last, previous = (columns.ints(name, null=_NO_ID)[index] for name in ("first_id", "last_id", "prev_id"))
         update = np.flatnonzero((records["flags"] & SNAPSHOT) == 0)
         if not len(update):

@@ -29,7 +29,7 @@ from tercel.base.records import (
 )
 from tercel.base.time import NS_PER_S
 from tercel.market.importers.batch import Batch, Options, Times, bars, quotes
-from tercel.market.importers.parquet_books import MessageEnds
+from tercel.market.importers.parquet_books import ID_GAPS, IdChain, MessageEnds
 from tercel.market.importers.parquet_columns import Columns
 from tercel.market.manifest import BASES, Kind
 
@@ -72,7 +72,7 @@ class Reader:
 
     def __init__(self, layout: Layout, options: Options) -> None:
         self._layout, self._options = layout, options
-        self._ends: dict[Series, MessageEnds] = {}
+        self._ends: dict[Series, tuple[MessageEnds, IdChain]] = {}
 
     def batches(self, columns: Columns) -> Iterator[Batch]:
         """One batch per series of a block, rows in file order."""
@@ -80,13 +80,15 @@ class Reader:
         for series, index in split(columns, self._options):
             mine, numbers, notes = records[index], rows[index], dict[str, int]()
             if self._layout.kind == "book":
-                mine, numbers, notes = self._ends.setdefault(series, MessageEnds()).add(mine, numbers, columns, index)
+                ends, chain = self._ends.setdefault(series, (MessageEnds(), IdChain()))
+                notes = {ID_GAPS: gaps} if (gaps := chain.gaps(mine, columns, index)) else {}
+                mine, numbers = ends.add(mine, numbers, columns.ints("msg")[index])
             if len(mine) or notes:
                 yield self._batch(series, mine, numbers, columns.fraction, notes)
 
     def end(self) -> Iterator[Batch]:
         """What was held back until it was known that nothing follows."""
-        for series, ends in self._ends.items():
+        for series, (ends, _) in self._ends.items():
             records, rows = ends.end()
             yield self._batch(series, records, rows, 1.0, {})
 
