@@ -11,7 +11,7 @@ from typing import Final
 from tercel.base.errors import ConfigError, DataError
 from tercel.market.importers.batch import Format, Head
 
-MODULES: Final = ("parquet", "truefx", "histdata", "metatrader")  # asked in this order
+MODULES: Final = ("parquet", "truefx", "histdata", "metatrader", "generic")  # asked in this order, the least particular last
 HEAD_BYTES: Final = 1 << 16
 HEAD_LINES: Final = 20
 
