@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tercel.base.html import Shown
 from tercel.base.money import Per, checked
 from tercel.base.time import parse_duration
 
 
 @dataclass(frozen=True)
-class VenueModel:
+class VenueModel(Shown):
     """How the modelled venue behaves, in paper trading and back-test alike.
 
     `latency`: from our decision to the order at the venue. `taker_fee`, `maker_fee`: share of the value, by asset class or for all.
     `liquidity_lots`: what the touch holds when the source does not say. `half_spread_steps`: for instruments that have trades or bars but
     no quotes, half the spread to assume, in price increments.
+
+    >>> import tercel as tc
+    >>> tc.VenueModel(latency="50ms", taker_fee=0.0001).latency_ns
+    50000000
     """
 
     latency: str = "20ms"

@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tercel.base.errors import ConfigError
+from tercel.base.html import Shown
 from tercel.base.money import Per, checked
 from tercel.base.time import parse_duration
 from tercel.risk.kernels import RATE_SLOTS
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(Shown):
     """What an order must satisfy. A number holds for all, a table holds per key with "" for the rest.
 
     `order_lots`, `position_lots`: by instrument name. `notional`, `daily_loss`: by quote currency, in that currency. `collar`: how far a
     limit price may be from the mid, as a share. `quote_age_max`: the oldest quote to trade on. `account_loss` in `account_currency` adds
     all currencies up at rates that are known at that time; an order that needs an unknown rate is refused.
+
+    >>> import tercel as tc
+    >>> tc.Limits(position_lots={"EURUSD@mine": 3, "": 1}, daily_loss=200).position_lots["EURUSD@mine"]
+    3
     """
 
     order_lots: Per = 20.0
