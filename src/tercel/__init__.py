@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tercel.decision.strategy import Strategy
     from tercel.drivers.backtest import backtest
     from tercel.drivers.history import SimulatedHistory, history
+    from tercel.drivers.memory import from_frame
     from tercel.drivers.session import Plan
     from tercel.drivers.train import train
     from tercel.execution.venue import VenueModel
@@ -85,6 +86,7 @@ _MODULE_OF: Final = {
     "donchian": "tercel.features.spec",
     "ema": "tercel.features.spec",
     "every": "tercel.features.spec",
+    "from_frame": "tercel.drivers.memory",
     "history": "tercel.drivers.history",
     "imbalance": "tercel.features.spec",
     "lag": "tercel.features.spec",
@@ -138,6 +140,7 @@ __all__ = [
     "donchian",
     "ema",
     "every",
+    "from_frame",
     "history",
     "imbalance",
     "lag",

@@ -24,6 +24,10 @@ def import_(
     timezone: str | None = None,
     decimals: int | None = None,
     interval: str | None = None,
+    columns: str | None = None,
+    dates: str | None = None,
+    basis: str | None = None,
+    decimal_comma: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Import files and folders into the catalog: all of them, or none when one is refused.
@@ -44,6 +48,14 @@ def import_(
         Price decimals of the instrument; a price that needs more is refused.
     interval
         The length of bars, such as 1m or 4h, when the file does not say it.
+    columns
+        The columns of a table by name or number, where their names are not the usual ones: "time=Zeit,bid=Geld,ask=Brief".
+    dates
+        The order of day and month in a table's dates, dmy or mdy, when the dates do not show it.
+    basis
+        The price that bars of a table are of: trade, bid, ask or mid.
+    decimal_comma
+        The comma of a table's numbers is the decimal sign, when the numbers do not show it.
     """
     from tercel.base.errors import ConfigError
     from tercel.cli import data_tables
@@ -53,7 +65,10 @@ def import_(
 
     if not files:
         raise ConfigError("tercel data import: expected at least one file or folder")
-    options = Options(format, venue, symbol, timezone, decimals, parse_duration(interval) if interval else None)
+    options = Options(
+        format=format, venue=venue, symbol=symbol, timezone=timezone, decimals=decimals,
+        interval_ns=parse_duration(interval) if interval else None, columns=columns, dates=dates, basis=basis, decimal_comma=decimal_comma,
+    )  # fmt: skip
     with progress(quiet=json) as tell:
         report = import_files(files, options, paths.catalog_dir(), lambda text, share: tell(text, share, 1.0))
     _print(report, json, data_tables.print_import)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tercel.base.errors import ConfigError
+from tercel.base.html import Shown
 from tercel.base.money import Per, checked
 from tercel.base.time import parse_duration
 from tercel.features.spec import Feature, difference, ema, volatility
@@ -12,11 +13,15 @@ from tercel.models.model import Model
 
 
 @dataclass(frozen=True)
-class EmaCross:
+class EmaCross(Shown):
     """Trade the gap between a fast and a slow moving average.
 
     score = fast - slow, in price units, read as the expected move. A side is taken when the score exceeds `enter` times the cost of a
     round trip (spread + fees) and kept until it falls below `exit` times that cost.
+
+    >>> import tercel as tc
+    >>> tc.EmaCross(fast=5, slow=20).score.name
+    'ema_cross_5_20'
     """
 
     fast: int = 20
@@ -60,7 +65,7 @@ class EmaCross:
 
 
 @dataclass(frozen=True)
-class ModelRule:
+class ModelRule(Shown):
     """Trade what a trained model proposes, and hold it until a barrier of the model's label.
 
     A side is taken when its edge, in widths after costs, is large enough.

@@ -110,7 +110,20 @@ class Context(Protocol):
 
 
 class Strategy:
-    """Base of strategies written in Python. Override `features` and `on_bar`."""
+    """Base of strategies written in Python. Override `features` and `on_bar`.
+
+    >>> import tercel as tc
+    >>> class BuyDips(tc.Strategy):
+    ...     features = (tc.rsi(14),)
+    ...
+    ...     def on_bar(self, context, bar):
+    ...         if context.features["rsi_14"] < 30 and context.position == 0:
+    ...             context.buy(10_000)
+    ...         elif context.features["rsi_14"] > 70 and context.position > 0:
+    ...             context.target(0)
+    >>> tc.backtest(tc.SimulatedHistory(seed=7, hours=1), decide=BuyDips()).orders > 0
+    True
+    """
 
     features: tuple[Feature, ...] = ()
 

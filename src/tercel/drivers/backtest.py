@@ -55,6 +55,12 @@ def backtest(
     its training with the fold that never saw it, and what comes later with its final part; with `in_sample` the final part trades
     everything, and the report says so. `threads` shards the market phase and changes no bit of the result. `progress(what, done, total)` is
     told about it. Raises `ConfigError` for settings that do not fit the history, or when a model may speak about none of it.
+
+    >>> import tercel as tc
+    >>> market = tc.SimulatedHistory(seed=7, hours=1)
+    >>> result = tc.backtest(market, decide=tc.EmaCross(fast=5, slow=20), limits=tc.Limits(position_lots=2))
+    >>> [one.currency for one in result.by_currency]
+    ['JPY', 'USD', 'USDT']
     """
     plan = plan or Plan()
     plan = replace(
@@ -174,6 +180,7 @@ class Backtest:
             seconds=seconds, core_seconds=self._core_ns / 1e9, first_ns=self._first_ns, last_ns=engine.stamp, orders=engine.orders,
             outputs=outputs, by_currency=by_currency, by_instrument=[instrument_result(*part) for part in parts],
             reasons=engine.reasons(), dropped=engine.bar_counts(), state_hash=engine.state_hash(), equity=curves, notes=self._notes,
+            closes={one.name: closes_of(rows, slot) for slot, one in enumerate(instruments)},
         )  # fmt: skip
 
     def _refuse_silence(self) -> None:
@@ -187,6 +194,12 @@ class Backtest:
                 f"model {decide.model.name}: it has seen all of this history, and no part may speak about it (from: {parts}); "
                 "take other data, or in_sample=True to look at what it learnt"
             )
+
+
+def closes_of(rows: npt.NDArray[np.float64], slot: int) -> npt.NDArray[np.float64]:
+    """Times and closes of the kept bars of a slot that had a price: float64[2, n]. `rows` is float64[4, n]: input, slot, time, close."""
+    mine = rows[2:, (rows[1] == slot) & np.isfinite(rows[3])]
+    return np.ascontiguousarray(mine)
 
 
 def place_in_group(groups: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

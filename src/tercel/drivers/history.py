@@ -10,6 +10,7 @@ from typing import Protocol
 from tercel.base.errors import ConfigError
 from tercel.base.records import Records
 from tercel.base.time import NS_PER_H, format_duration, format_instant, parse_instant
+from tercel.drivers.look import Look
 from tercel.features.spec import Bars
 from tercel.market.catalog import Catalog, Dataset
 from tercel.market.feeds.base import UNLIMITED
@@ -49,9 +50,16 @@ class Source(Protocol):
         """One line for people."""
 
 
-@dataclass(frozen=True)
-class SimulatedHistory:
-    """The first hours of a simulated market; the simulator as a feed continues exactly there."""
+@dataclass(frozen=True, repr=False)
+class SimulatedHistory(Look):
+    """The first hours of a simulated market; the simulator as a feed continues exactly there.
+
+    The same seed gives the same market to the bit. It has five instruments with quotes and trades, and hardly anything to be earned.
+
+    >>> import tercel as tc
+    >>> tc.SimulatedHistory(seed=7, hours=1).instruments[0].name
+    'EURUSD@sim'
+    """
 
     seed: int
     hours: float
@@ -98,14 +106,12 @@ class SimulatedHistory:
         return f"simulated market, seed {self.seed}: {names}; {format_instant(self.start_ns, 0)} to {format_instant(self.end_ns, 0)}"
 
 
-@dataclass(frozen=True)
-class History:
-    """Some instruments over a period, each from the best series the catalog has: quotes, else trades, else bars."""
+class OfSeries(Look):
+    """What histories of recorded series share: `series`, and the period they are cut to."""
 
-    catalog: Catalog
     series: tuple[Dataset, ...]
-    start_ns: int = 0
-    end_ns: int = FAR
+    start_ns: int
+    end_ns: int
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -136,14 +142,6 @@ class History:
             if one.kind == "trade" and clock.price != "trade":
                 raise ConfigError(f"{given}, the features want bars of the {clock.price}, which needs quotes; use --price trade")
 
-    def stream(self, latency_ns: int) -> Iterator[Records]:
-        """All records in order of (arrival, instrument, row), `ts_recv` = arrival, or `ts_event` + `latency_ns` where none was recorded."""
-        streams = [
-            self.catalog.records(one.instrument, one.kind, self.start_ns, self.end_ns, one.interval_ns or None, one.basis or None)
-            for one in self.series
-        ]
-        return merge(streams, latency_ns, max(4096, CHUNK_ROWS // max(1, len(streams))))
-
     def describe(self) -> str:
         """One line for people."""
         first, last = min(one.first_ns for one in self.series), max(one.last_ns for one in self.series)
@@ -151,6 +149,24 @@ class History:
         more = f" and {len(self.series) - 6} more" if len(self.series) > 6 else ""
         start, end = max(first, self.start_ns), min(last, self.end_ns)
         return f"{names}{more}; {format_instant(start, 0)} to {format_instant(end, 0)}"
+
+
+@dataclass(frozen=True, repr=False)
+class History(OfSeries):
+    """Some instruments over a period, each from the best series the catalog has: quotes, else trades, else bars."""
+
+    catalog: Catalog
+    series: tuple[Dataset, ...]
+    start_ns: int = 0
+    end_ns: int = FAR
+
+    def stream(self, latency_ns: int) -> Iterator[Records]:
+        """All records in order of (arrival, instrument, row), `ts_recv` = arrival, or `ts_event` + `latency_ns` where none was recorded."""
+        streams = [
+            self.catalog.records(one.instrument, one.kind, self.start_ns, self.end_ns, one.interval_ns or None, one.basis or None)
+            for one in self.series
+        ]
+        return merge(streams, latency_ns, max(4096, CHUNK_ROWS // max(1, len(streams))))
 
 
 def history(
@@ -167,6 +183,13 @@ def history(
     `start` is included, `end` is not (ISO, UTC). Quotes are taken where there are any, else trades, else bars; with `price` "trade" it is
     trades, else bars, else quotes. `every` ("1m") asks for bars of that interval. Raises `ConfigError` for an unknown or ambiguous name, an
     empty period, or nothing to play.
+
+    >>> import tercel as tc
+    >>> try:
+    ...     tc.history("EURUSD")
+    ... except tc.ConfigError as error:
+    ...     print("tercel data import FILE" in str(error))
+    True
     """
     catalog = catalog or Catalog()
     wanted = [names] if isinstance(names, str) else list(names)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from tercel.base.codes import REASONS
+from tercel.base.frames import Kind, frame
 from tercel.base.records import OUT_FILL, Records
 from tercel.base.time import format_instant
 from tercel.core.setup import MICROS, value_ratio
 from tercel.ledger.book import Account, Book
 from tercel.market.instruments import Instrument
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class CurrencyResult(msgspec.Struct, frozen=True):
@@ -46,9 +51,15 @@ class InstrumentResult(msgspec.Struct, frozen=True):
     position: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
-    """The result of a back-test."""
+    """The result of a back-test: what `show` prints, `trades` and `equity_frame` hand out and `plot` draws.
+
+    >>> import tercel as tc
+    >>> result = tc.backtest(tc.SimulatedHistory(seed=7, hours=1))
+    >>> len(result.trades(as_="arrow")) == sum(one.trades for one in result.by_instrument)
+    True
+    """
 
     title: str
     instruments: Sequence[Instrument]
@@ -68,6 +79,7 @@ class Result:
     state_hash: str
     equity: Mapping[str, npt.NDArray[np.float64]] = field(repr=False)  # currency -> float64[2, n]: time ns, net equity
     notes: Sequence[str] = ()  # what a reader must know before the figures, such as that they are in sample
+    closes: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)  # instrument -> float64[2, n]: time ns, close of its bars
 
     @property
     def ticks_per_second(self) -> float:
@@ -96,6 +108,45 @@ class Result:
         from tercel.drivers.report import show
 
         show(self)
+
+    def trades(self, *, as_: Kind = "pandas") -> Any:
+        """Every completed round trip, in the order in which they ended, as "pandas" (needs `tercel[pandas]`), "arrow" or "numpy".
+
+        Columns: instrument, side, opened, closed (UTC), size in units, entry and exit (mean prices), gross, fees, net, currency. A position
+        that is still open at the end is no trip.
+        """
+        from tercel.drivers.trades import round_trips, trip_columns
+
+        return frame(trip_columns(round_trips(self.instruments, self.fills)), as_)
+
+    def equity_frame(self, *, as_: Kind = "pandas") -> Any:
+        """Net equity after fees at the closed bars, currency after currency: time (UTC), currency, equity, drawdown (0 or less).
+
+        As "pandas" (needs `tercel[pandas]`), "arrow" or "numpy".
+        """
+        from tercel.drivers.trades import equity_columns
+
+        return frame(equity_columns(self.equity), as_)
+
+    def plot(self, instrument: str | None = None) -> Figure:
+        """Equity and drawdown in the quote currency of an instrument, and its price with the trades, as a Matplotlib figure.
+
+        `instrument` is a name or symbol (default: the one with most fills). Nothing is shown; a notebook displays what comes back. Raises
+        `MissingExtra` without `tercel[plots]`, `ConfigError` for an instrument that is not there.
+        """
+        from tercel.drivers.plots import result_figure
+
+        return result_figure(self, instrument)
+
+    def __repr__(self) -> str:
+        net = ", ".join(f"{one.net:+,.2f} {one.currency}" for one in self.by_currency)
+        stamp = "".join(", IN SAMPLE" for note in self.notes if note.startswith("IN SAMPLE"))
+        return f"<Result: net {net or 'nothing'}; {len(self.fills):,} fills, {self.bars:,} bars, {self.ticks:,} ticks{stamp}>"
+
+    def _repr_html_(self) -> str:
+        from tercel.drivers.report import cell
+
+        return cell(self)
 
 
 def meaning(reason: str) -> str:

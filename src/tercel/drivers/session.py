@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from tercel.base.html import Shown
 from tercel.base.kernel import COMPILED, compile_all, entry
 from tercel.base.time import parse_duration
 from tercel.core.engine import kernels
@@ -23,12 +24,16 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Shown):
     """What to trade and how; the same plan drives back-test, paper and live.
 
     `grace`: how long after a boundary a time bar still takes late ticks. `feed_latency`: modelled delay of recordings without arrival
     times. `late_after`: features that take longer are late; the core then stands on the last good ones until they are in time again ("0s":
     never).
+
+    >>> import tercel as tc
+    >>> tc.Plan(decide=tc.EmaCross(), limits=tc.Limits(position_lots=2)).on("5m", "bid").features
+    FeatureSet(bars('5m', 'bid'), [])
     """
 
     features: FeatureSet = field(default_factory=lambda: FeatureSet(bars("1m"), ()))

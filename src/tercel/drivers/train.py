@@ -11,7 +11,7 @@ import importlib.metadata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
@@ -40,13 +40,16 @@ from tercel.models.training.search import Trial, best, explore, optuna
 from tercel.models.training.walk import Fitted, part, predictions, prepare, walk
 from tercel.risk.limits import Limits
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 ENTER: Final = 0.05  # widths: a trade is proposed when the edge is at least this; chosen before any data was seen
 FOLDS: Final = 5
 THREADS: Final = 2
 LIBRARIES: Final = ("lightgbm", "numba", "numpy")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
     """A model, what it was trained on, what its folds said out of sample and how that is judged."""
 
@@ -76,6 +79,19 @@ class Trained:
         place = Path(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(report_html(self), encoding="utf-8")
+
+    def plot(self) -> Figure:
+        """Equity of the trades out of sample, the features that explain most and the calibration, as a Matplotlib figure.
+
+        Nothing is shown; a notebook displays what comes back. Raises `MissingExtra` without `tercel[plots]`.
+        """
+        from tercel.drivers.plots import trained_figure
+
+        return trained_figure(self)
+
+    def __repr__(self) -> str:
+        found = self.evaluation
+        return f"<Trained {self.model.name}: {found.verdict}, {found.trades:,} trades out of sample in {len(self.folds)} folds>"
 
     def _repr_html_(self) -> str:
         return report_cell(self)
@@ -120,6 +136,13 @@ def train(
     elsewhere (`trials_before`), count against the verdict. `venue` gives latency and fees. The same call on the same data gives the same
     bytes of every file; `threads` changes none. With `register` the model gets the next version of its name. `progress(what, done, total)`
     is told about it. Raises `ConfigError` for settings that do not fit the history and where LightGBM does not load.
+
+    >>> import tercel as tc
+    >>> market = tc.SimulatedHistory(seed=7, hours=3)
+    >>> features = tc.FeatureSet(tc.bars("30s"), [tc.zscore(60), tc.rsi(14)])
+    >>> trained = tc.train(market, features, labels=tc.triple_barrier(1.0, 1.0, "10m"), folds=3, register=False)
+    >>> trained.evaluation.verdict
+    'no edge'
     """
     started = clock_ns()
     check_name(name)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tercel.base.html import Shown
 from tercel.base.money import Per, checked
 from tercel.base.time import parse_duration
 
 
 @dataclass(frozen=True)
-class VenueModel:
+class VenueModel(Shown):
     """How the modelled venue behaves, in paper trading and back-test alike.
 
     Tables have instruments and asset classes (fx, metal, crypto, equity, …) as keys, "" for the rest.
+
+    >>> import tercel as tc
+    >>> tc.VenueModel(latency="50ms", taker_fee=0.0001).latency_ns
+    50000000
     """
 
     latency: str = "20ms"

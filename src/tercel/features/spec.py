@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 import numpy as np
 
+from tercel.base import html
 from tercel.base.errors import ConfigError
 from tercel.base.time import NS_PER_S, format_duration, parse_duration, parse_instant
 from tercel.features.opcodes import OPCODES
 from tercel.features.opcodes.table import labels
 from tercel.features.opcodes.times import END, FIRST, GREATEST, LAST, SMALLEST, SUM
 from tercel.features.program import BASE_COLUMNS, CLOCK_NAMES, HOLD, PRICES, RESAMPLE, Clock, Node, Program
+
+if TYPE_CHECKING:
+    from tercel.base.frames import Kind
 
 MEMORY_ROWS_MAX: Final = 1_000_000
 # What a column of a larger bar is of those of its bars.
@@ -43,6 +47,10 @@ def bars(every: str, price: str = "mid") -> Bars:
     """Sample by bars: time ("1s", "1m", "4h"), ticks ("100t") or volume ("5000v", in the instrument's size units).
 
     `price` is "mid", "bid", "ask" or "trade". Raises `ConfigError` for anything else.
+
+    >>> import tercel as tc
+    >>> tc.bars("4h", price="bid").text
+    '4h'
     """
     if price not in PRICES:
         raise ConfigError(f"bars: expected price to be one of {', '.join(PRICES)}, found {price!r}")
@@ -278,6 +286,10 @@ def every(interval: str, feature: str | Feature, name: str | None = None) -> Fea
 
     On every row it says what was known of the last larger bar that is complete, never more. The bars must be bars of time, and `interval` a
     multiple of theirs and of one second. Raises `ConfigError` otherwise, and for a feature that is one of larger bars already.
+
+    >>> import tercel as tc
+    >>> tc.every("5m", tc.rsi(14)).name
+    'rsi_14_5m'
     """
     interval_ns = parse_duration(interval)
     if interval_ns <= 0 or interval_ns % NS_PER_S:
@@ -308,12 +320,30 @@ def _larger(feature: Feature, interval_ns: int, text: str) -> Feature:
     return made.part(feature.output) if feature.output else made
 
 
-@dataclass(frozen=True)
+class Playable(Protocol):
+    """What of a history a feature set asks."""
+
+    def values(self, features: FeatureSet, *, as_: Kind = "pandas") -> Any:
+        """The features over the history."""
+
+    def plot(self, features: FeatureSet | None = None, instrument: str | None = None) -> Any:
+        """A figure of them."""
+
+
+def _source(one: str | Feature) -> str:
+    return one if isinstance(one, str) else one.name
+
+
+@dataclass(frozen=True, repr=False)
 class FeatureSet:
     """A sampling clause and the features taken at its rows: `FeatureSet(bars("1m"), [ema(20), rsi(14)])`.
 
     `anchor` is the instant, ISO and UTC, at which their state begins, wherever a run then starts: training, back-test and live give equal
     numbers for equal anchors. Without one, state begins at the first input of a run.
+
+    >>> import tercel as tc
+    >>> tc.FeatureSet(tc.bars("1m"), [tc.ema(20), tc.macd(12, 26, 9)]).names
+    ('ema_20', 'macd_12_26_9', 'macd_12_26_9_signal', 'macd_12_26_9_hist')
     """
 
     clock: Bars
@@ -329,6 +359,27 @@ class FeatureSet:
     def names(self) -> tuple[str, ...]:
         """The names of the columns, feature by feature."""
         return tuple(name for feature in self.features for name in feature.names)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.names[:8]) + (f", and {len(self.names) - 8} more" if len(self.names) > 8 else "")
+        anchor = f", anchor={self.anchor!r}" if self.anchor else ""
+        return f"FeatureSet(bars({self.clock.text!r}, {self.clock.price!r}), [{shown}]{anchor})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (", ".join(one.names), one.op, ", ".join(f"{value:g}" for value in one.parameters), ", ".join(map(_source, one.of)))
+            for one in self.features
+        ]
+        about = f"rows at bars of {self.clock.text} of the {self.clock.price}; anchor: {self.anchor or 'first input'}"
+        return html.card("FeatureSet", about, html.table(("columns", "opcode", "parameters", "of"), rows, left=(0, 1, 2, 3)))
+
+    def values(self, history: Playable, *, as_: Kind = "pandas") -> Any:
+        """What the core computes of this set over a history, to the bit; see `History.values`."""
+        return history.values(self, as_=as_)
+
+    def plot(self, history: Playable, instrument: str | None = None) -> Any:
+        """Price and features of one instrument of a history, as a Matplotlib figure; see `History.plot`."""
+        return history.plot(self, instrument)
 
     def with_features(self, extra: Sequence[Feature]) -> FeatureSet:
         """The same set with those of `extra` that it does not have yet."""

@@ -58,6 +58,11 @@ class FeatureStream:
 
     `update(price)` takes the next price and returns every feature, in the order of the feature set; NaN while it warms up. The base columns
     from the volume on are NaN, the time too, so that larger bars and hours stay unknown. Not for two threads at once.
+
+    >>> import tercel as tc
+    >>> stream = tc.FeatureStream(tc.FeatureSet(tc.bars("1t"), [tc.sma(2)]).compile())
+    >>> stream.update(1.0), stream.update(3.0)
+    ((nan,), (2.0,))
     """
 
     def __init__(self, program: Program) -> None:

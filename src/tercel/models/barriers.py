@@ -40,6 +40,10 @@ def triple_barrier(
 
     The bars in the horizon follow from the interval `every` ("1m"); for bars of ticks or volume say how many there are: `horizon_bars`.
     Raises `ConfigError` for barriers or a horizon that are not positive.
+
+    >>> import tercel as tc
+    >>> tc.triple_barrier(take=2.0, stop=1.0, horizon="25m").width_scale  # the root of twenty-five bars of a minute
+    5.0
     """
     horizon_ns = parse_duration(horizon)
     for name, value in (

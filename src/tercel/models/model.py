@@ -9,6 +9,7 @@ from functools import cached_property
 
 import msgspec
 
+from tercel.base import html
 from tercel.base.errors import ConfigError
 from tercel.features.spec import FeatureSet
 from tercel.models import lightgbm_text, xgboost_json
@@ -62,6 +63,19 @@ class Model:
     def __repr__(self) -> str:
         verdict = self.manifest.metrics.get("verdict", "not judged")
         return f"<Model {self.name}: {len(self.manifest.parts)} parts, {len(self.manifest.inputs)} inputs, {verdict}>"
+
+    def _repr_html_(self) -> str:
+        manifest = self.manifest
+        rows: list[tuple[str, object]] = [
+            ("verdict", manifest.metrics.get("verdict", "not judged")),
+            ("instruments", ", ".join(manifest.instruments)),
+            ("bars", f"{manifest.clock.text} of the {manifest.clock.price}"),
+            ("inputs", ", ".join(manifest.inputs)),
+            ("parts", ", ".join(part.name for part in manifest.parts)),
+            ("enters at", f"an expected edge of {manifest.enter:g} widths"),
+            ("program", manifest.program[:16]),
+        ]
+        return html.card(f"Model {self.name}", "", html.pairs(rows))
 
 
 def digest(content: bytes) -> str:

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tercel.base import paths
+from tercel.base import html, paths
 from tercel.base.errors import ConfigError, DataError, TercelError
 from tercel.base.time import NS_PER_S, clock_ns, wall_ns
 from tercel.models import manifest as manifests
@@ -92,10 +92,25 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registry:
-    """The models below a folder. Versions count from 1 for each name; readers need no lock, writers take one for each name."""
+    """The models below a folder. Versions count from 1 for each name; readers need no lock, writers take one for each name.
+
+    >>> import tercel as tc
+    >>> tc.Registry().list()
+    ()
+    """
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root if root is not None else paths.models_dir()
+
+    def __repr__(self) -> str:
+        return f"<Registry {self.root}: {', '.join(self.names()) or 'no models'}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (f"{one.name}@{one.version}", one.stage, one.verdict, ", ".join(one.instruments), one.inputs, one.damage) for one in self.list()
+        ]
+        columns = ("model", "stage", "verdict", "instruments", "inputs", "damage")
+        return html.card("Registry", str(self.root), html.table(columns, rows, left=(0, 1, 2, 3, 5)))
 
     # What there is.
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tercel.base.errors import ConfigError
+from tercel.base.html import Shown
 from tercel.base.money import Per, checked
 from tercel.base.time import parse_duration
 from tercel.risk.kernels import RATE_SLOTS
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(Shown):
     """What an order must satisfy. A number holds for all, a table holds per key with "" for the rest.
 
     An order that only reduces a position passes the limits that stop new risk: position, notional, losses.
+
+    >>> import tercel as tc
+    >>> tc.Limits(position_lots={"EURUSD@mine": 3, "": 1}, daily_loss=200).position_lots["EURUSD@mine"]
+    3
     """
 
     order_lots: Per = 20.0

@@ -30,6 +30,10 @@ class Options(msgspec.Struct, frozen=True):
     timezone: str | None = None
     decimals: int | None = None
     interval_ns: int | None = None
+    columns: str | None = None  # of a table: "time=Zeit,bid=Geld"
+    dates: str | None = None  # "dmy" or "mdy"
+    basis: str | None = None  # of bars: trade, bid, ask or mid
+    decimal_comma: bool = False
 
 
 class Head(msgspec.Struct, frozen=True):

@@ -30,6 +30,7 @@ MODULES: Final = (  # asked in this order
     "bitfinex",
     "freqtrade",
     "kraken",
+    "generic",  # the least particular last
 )
 HEAD_BYTES: Final = 1 << 16
 HEAD_LINES: Final = 20

@@ -13,18 +13,22 @@ from typing import Final
 
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.time import format_duration
-from tercel.market.importers.batch import Batch, Format, NoRows, Options, Zone
+from tercel.market.importers import generic
+from tercel.market.importers.batch import Batch, Format, Head, NoRows, Options, Zone
 from tercel.market.importers.clock import parse_zone
 from tercel.market.importers.decimals import Decimals
 from tercel.market.importers.detect import detect, formats, named, read_head
+from tercel.market.importers.headings import parse_mapping
 from tercel.market.importers.report import FileReport, ImportReport, Skipped, series_report
+from tercel.market.importers.times import ORDERS
 from tercel.market.importers.validate import validate
 from tercel.market.importers.venues import venue_of
 from tercel.market.instruments import Instrument
-from tercel.market.manifest import Key, Source
+from tercel.market.manifest import BASES, Key, Source
 from tercel.market.spill import BUFFER_BYTES_MAX
 from tercel.market.writer import Progress, Writer
 
+TABLE: Final = "csv"  # the format of any table with a header
 _HASH_BYTES: Final = 1 << 20
 
 
@@ -63,6 +67,11 @@ def _check(options: Options) -> None:
         named(options.format)
     if options.timezone is not None:
         parse_zone(options.timezone)
+    if options.basis is not None and options.basis not in BASES:
+        raise ConfigError(f"--basis: expected one of {', '.join(BASES)}, found {options.basis!r}")
+    if options.dates is not None and options.dates not in ORDERS:
+        raise ConfigError(f"--dates: expected {' or '.join(ORDERS)}, found {options.dates!r}")
+    parse_mapping(options.columns)
 
 
 def _choose(given: Sequence[Path], options: Options, report: ImportReport) -> Iterator[tuple[Path, Format]]:
@@ -77,16 +86,24 @@ def _choose(given: Sequence[Path], options: Options, report: ImportReport) -> It
             seen.add(path.resolve())
             try:
                 head = read_head(path)
-                found = named(options.format) if options.format else detect(head)
-                if found is None:
-                    raise DataError(f"{path}: unknown format; known are {', '.join(formats())} (--format says which)")
-                if found.left_out:
-                    raise DataError(f"{path}: {found.title} is not imported: {found.left_out}")
+                found = _format(head, options)
                 yield path, found
             except DataError as error:
                 if not one.is_dir():
                     raise
                 report.skipped.append(Skipped(str(path), str(error).removeprefix(f"{path}: ")))
+
+
+def _format(head: Head, options: Options) -> Format:
+    """The format the user says, else the one that knows the content. Columns are said of tables only."""
+    name = options.format or (TABLE if options.columns else None)
+    found = named(name) if name else detect(head)
+    if found is None:
+        as_table = f"; as a table: {generic.hint(head)}" if head.lines and head.lines[0].isascii() and b"\0" not in head.data else ""
+        raise DataError(f"{head.path}: unknown format; known are {', '.join(formats())} (--format says which){as_table}")
+    if found.left_out:
+        raise DataError(f"{head.path}: {found.title} is not imported: {found.left_out}")
+    return found
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
