@@ -340,8 +340,9 @@ def _naming(origins: Origins, key: str = "") -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        text = f"{key}: {error}" if key else str(error)
-        raise ConfigError(f"{text} ({origins.of(text.partition(':')[0])})") from None
+        text = str(error)
+        told = text if not key or text.startswith(f"{key} ") else f"{key}: {text}"
+        raise ConfigError(f"{told} ({origins.of(key or text.partition(':')[0])})") from None
 
 
 def _check_type(wanted: str, value: Any, key: str, origins: Origins) -> None:
