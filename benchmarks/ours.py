@@ -240,3 +240,53 @@ def page_url(place: Path) -> str | None:
 def run_folder(place: Path) -> Path:
     """The run folder of the paper account in a home."""
     return place / "accounts" / "paper" / "run"
+
+
+BATCH_FRAMES = 100  # what one read of a busy socket brings
+
+
+@contextlib.contextmanager
+def frames(options: dict[str, Any]) -> Iterator[InProcess]:
+    """Frames of Binance into records, one by one and in batches; a fresh session each time, its book started by a snapshot."""
+    from tercel.market.definitions import definition
+    from tercel.market.feeds.binance import Binance
+
+    doors = {name: Path(path).read_bytes().splitlines() for name, path in options["doors"].items()}
+    recv_ns = options["recv_ns"]
+    instrument = definition("BTCUSDT", "binance")
+    assert instrument is not None
+
+    def session() -> Binance:
+        made = Binance([instrument])
+        body = b'{"lastUpdateId":0,"bids":[["59000","1"]],"asks":[["61000","1"]]}'
+        made.snapshot("BTCUSDT", body, recv_ns)
+        return made
+
+    def single(decoder: Binance, lines: list[bytes]) -> None:
+        take = decoder.frame
+        for line in lines:
+            take(line, recv_ns)
+
+    def batched(decoder: Binance, lines: list[bytes]) -> None:
+        for start in range(0, len(lines), BATCH_FRAMES):
+            decoder.frames(lines[start : start + BATCH_FRAMES], recv_ns)
+
+    def rate(way: Callable[[Binance, list[bytes]], None], lines: list[bytes]) -> float:
+        decoder = session()
+        measured = timed(partial(way, decoder, lines))
+        assert sum(decoder.delivered.values()) == len(lines), dict(decoder.dropped)
+        return len(lines) / measured.seconds
+
+    def repeat() -> Answer:
+        rates = {
+            name: {"tercel": rate(single, lines), f"tercel in batches of {BATCH_FRAMES}": rate(batched, lines)}
+            for name, lines in doors.items()
+        }
+        rows = session().frames(doors["mixed"], recv_ns)
+        quotes, trades = rows[rows["kind"] == 1], rows[rows["kind"] == 2]
+        return {
+            "rates": rates, "bid": float(quotes["price"][-1]), "price": float(trades["price"][-1]),
+            "hash": digest(row.tolist() for row in rows),
+        }  # fmt: skip
+
+    yield InProcess({}, repeat)

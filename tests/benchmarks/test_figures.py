@@ -27,7 +27,7 @@ def read(name: str, options: Options = TINY) -> list[dict[str, Any]]:
     return [json.loads(msgspec.json.encode(item)) for item in command.measure(name, options)]
 
 
-@pytest.mark.parametrize("name", ["features", "forest", "backtest", "browser"])
+@pytest.mark.parametrize("name", ["features", "forest", "frames", "backtest", "browser"])
 def test_a_figure_has_a_value_a_command_and_a_stable_result(name: str) -> None:
     """Two runs give the same result hash; the headline comes last and bears the benchmark's name."""
     if name == "browser":
