@@ -21,7 +21,6 @@ FAR = 2**62
 SIMULATED_START_NS = 1_767_614_400 * 1_000_000_000  # Monday 2026-01-05 12:00 UTC: London and New York are both open
 PREFERENCE = ("quote", "trade", "bar")
 PREFERENCE_OF_TRADES = ("trade", "bar", "quote")
-RECORDS_PER_S = 37.0  # of the simulated market, on average
 
 
 class Source(Protocol):
@@ -51,11 +50,12 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class SimulatedHistory:
-    """The first hours of a simulated market; the simulator as a feed continues exactly there."""
+    """The first hours of a simulated market; the simulator as a feed continues exactly there. `depth`: levels of the book a side."""
 
     seed: int
     hours: float
     start_ns: int = SIMULATED_START_NS
+    depth: int = 0
 
     @property
     def end_ns(self) -> int:
@@ -65,7 +65,8 @@ class SimulatedHistory:
     @cached_property
     def simulator(self) -> Simulator:
         """The market."""
-        return Simulator(seed=self.seed, start_ns=self.start_ns, pace=UNLIMITED, duration_ns=self.end_ns - self.start_ns)
+        lasts_ns = self.end_ns - self.start_ns
+        return Simulator(seed=self.seed, start_ns=self.start_ns, pace=UNLIMITED, duration_ns=lasts_ns, depth=self.depth)
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -80,7 +81,7 @@ class SimulatedHistory:
     @property
     def rows(self) -> int:
         """About how many records there are."""
-        return round(self.hours * 3600 * RECORDS_PER_S)
+        return self.simulator.expected_rows(self.start_ns, self.end_ns)
 
     def check(self, clock: Bars) -> None:
         """There are quotes and trades, so any bars can be taken."""
