@@ -48,10 +48,14 @@ class Watched(NamedTuple):
 
     def window(self, seconds: float, stage: str = "total") -> Answer:
         """p50 and p99 in microseconds of one stage over the next `seconds`, with how many inputs were timed."""
+        return self.windows(seconds, (stage,))[stage]
+
+    def windows(self, seconds: float, stages: tuple[str, ...]) -> dict[str, Answer]:
+        """The same of several stages, over the same `seconds`."""
         before = self.frame()
         time.sleep(seconds)
         after = self.frame()
-        return between(before, after, stage)
+        return {stage: between(before, after, stage) for stage in stages}
 
 
 def between(before: Any, after: Any, stage: str) -> Answer:
@@ -64,7 +68,8 @@ def between(before: Any, after: Any, stage: str) -> Answer:
     counts[MAX_AT] = after.histogram_counts[place][MAX_AT]  # the longest ever; percentiles need an upper bound only
     found = Histogram(np.ascontiguousarray(counts))
     return {
-        "count": found.count, "p50_us": found.percentile(50.0) / NS_PER_US, "p99_us": found.percentile(99.0) / NS_PER_US,
+        "count": found.count, "p50_us": found.percentile(50.0) / NS_PER_US,
+        "p95_us": found.percentile(95.0) / NS_PER_US, "p99_us": found.percentile(99.0) / NS_PER_US,
         "p999_us": found.percentile(99.9) / NS_PER_US, "mean_us": found.mean / NS_PER_US,
     }  # fmt: skip
 

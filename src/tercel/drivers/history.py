@@ -22,7 +22,6 @@ FAR = 2**62
 SIMULATED_START_NS = 1_767_614_400 * 1_000_000_000  # Monday 2026-01-05 12:00 UTC: London and New York are both open
 PREFERENCE = ("quote", "trade", "bar")
 PREFERENCE_OF_TRADES = ("trade", "bar", "quote")
-RECORDS_PER_S = 37.0  # of the simulated market, on average
 
 
 class Source(Protocol):
@@ -54,7 +53,7 @@ class Source(Protocol):
 class SimulatedHistory(Look):
     """The first hours of a simulated market; the simulator as a feed continues exactly there.
 
-    The same seed gives the same market to the bit. It has five instruments with quotes and trades, and hardly anything to be earned.
+    The same seed gives the same market to the bit. It has five instruments with quotes and trades, and hardly anything to be earned. `depth`: levels of the book a side.
 
     >>> import tercel as tc
     >>> tc.SimulatedHistory(seed=7, hours=1).instruments[0].name
@@ -64,6 +63,7 @@ class SimulatedHistory(Look):
     seed: int
     hours: float
     start_ns: int = SIMULATED_START_NS
+    depth: int = 0
 
     @property
     def end_ns(self) -> int:
@@ -73,7 +73,8 @@ class SimulatedHistory(Look):
     @cached_property
     def simulator(self) -> Simulator:
         """The market."""
-        return Simulator(seed=self.seed, start_ns=self.start_ns, pace=UNLIMITED, duration_ns=self.end_ns - self.start_ns)
+        lasts_ns = self.end_ns - self.start_ns
+        return Simulator(seed=self.seed, start_ns=self.start_ns, pace=UNLIMITED, duration_ns=lasts_ns, depth=self.depth)
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -88,7 +89,7 @@ class SimulatedHistory(Look):
     @property
     def rows(self) -> int:
         """About how many records there are."""
-        return round(self.hours * 3600 * RECORDS_PER_S)
+        return self.simulator.expected_rows(self.start_ns, self.end_ns)
 
     def check(self, clock: Bars) -> None:
         """There are quotes and trades, so any bars can be taken."""

@@ -144,7 +144,8 @@ def test_a_simulation_that_makes_no_sense_is_refused() -> None:
         ([], "different ids"), ([first, replace(second, instrument=first.instrument)], "different ids"),
         ([replace(first, instrument=replace(first.instrument, id=0))], "different ids"), ([replace(first, price=0.0)], "price"),
         ([replace(first, volatility=float("nan"))], "volatility"), ([replace(first, activity=(1.0, 0.0))], "activity"),
-        ([replace(first, factors=(0.9, 0.9))], "factors"),
+        ([replace(first, factors=(0.9, 0.9))], "factors"), ([replace(first, delay_s=-1.0)], "delay_s"),
+        ([replace(first, delay_s=5.0)], "delay_s"), ([replace(first, zone="Mars/Olympus")], "zone"),
     ]  # fmt: skip
     for symbols, text in wrong:
         with pytest.raises(ConfigError, match=text):

@@ -16,6 +16,7 @@ from tercel.base.errors import ConfigError
 from tercel.base.records import Records
 from tercel.base.time import NS_PER_DAY, NS_PER_MS, format_instant
 from tercel.market.feeds.base import REAL_TIME, Pace, PacedFeed, skip_rows
+from tercel.market.feeds.simulated_depth import DEPTH_MAX, with_depth
 from tercel.market.feeds.simulated_market import State, first_state, next_block
 from tercel.market.feeds.simulated_symbols import BLOCK_NS, Market, SimulatedSymbol, default_symbols
 
@@ -35,20 +36,27 @@ class Simulator(PacedFeed):
     """Several correlated symbols with quotes and trades, from `start_ns` for `duration_ns`, or without end.
 
     `ts_recv` = `ts_event` + `LATENCY_NS`; both the start and the end bound `ts_event`. Simulated times follow `pace` and have nothing to do
-    with the clock on the wall. Raises `ConfigError` for a negative seed or start, or symbols that cannot be simulated.
+    with the clock on the wall. With a `depth`, so many levels of the book a side come as `BOOK` records, too (`simulated_depth`). Raises
+    `ConfigError` for a negative seed or start, a depth beyond `DEPTH_MAX`, or symbols that cannot be simulated.
     """
 
     def __init__(
         self, symbols: Sequence[SimulatedSymbol] | None = None, *, seed: int, start_ns: int, pace: Pace = REAL_TIME,
-        duration_ns: int | None = None, name: str = "simulator", fast_until_ns: int = 0,
+        duration_ns: int | None = None, name: str = "simulator", fast_until_ns: int = 0, depth: int = 0,
     ) -> None:  # fmt: skip
         if seed < 0 or start_ns < 0 or (duration_ns is not None and duration_ns <= 0):
             raise ConfigError(f"simulator: expected seed, start_ns >= 0 and duration_ns > 0, found {seed}, {start_ns}, {duration_ns}")
+        if not 0 <= depth <= DEPTH_MAX:
+            raise ConfigError(f"simulator: depth: expected 0 (no book) to {DEPTH_MAX} levels a side, found {depth}")
         self._market = Market(default_symbols() if symbols is None else symbols)
         super().__init__(name, tuple(symbol.instrument for symbol in self._market.symbols), pace, fast_until_ns)
-        self._seed, self._start_ns = seed, start_ns
+        self._seed, self._start_ns, self._depth = seed, start_ns, depth
         self._end_ns = None if duration_ns is None else start_ns + duration_ns
-        self._marks = [_Mark(0, first_state(self._market, start_ns // BLOCK_NS))]
+        self._marks = [_Mark(0, first_state(self._market, seed, start_ns // BLOCK_NS))]
+
+    def expected_rows(self, start_ns: int, end_ns: int) -> int:
+        """About how many quotes and trades there are between two times (ns UTC), levels of the book not counted."""
+        return round(self._market.expected_events(start_ns, end_ns))
 
     def records(self, start_ns: int, end_ns: int) -> Iterator[Records]:
         """The simulated market between two times (ns UTC, end not included), one array per UTC day; days without records are left out.
@@ -89,6 +97,7 @@ class Simulator(PacedFeed):
             rows = between(rows, self._start_ns, self._end_ns)
             if len(rows):
                 rows["ts_recv"] += LATENCY_NS
+                rows = with_depth(rows, self._market, self._seed, self._depth) if self._depth else rows
                 position += len(rows)
                 yield rows
 
