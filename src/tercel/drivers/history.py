@@ -53,7 +53,8 @@ class Source(Protocol):
 class SimulatedHistory(Look):
     """The first hours of a simulated market; the simulator as a feed continues exactly there.
 
-    The same seed gives the same market to the bit. It has five instruments with quotes and trades, and hardly anything to be earned. `depth`: levels of the book a side.
+    The same seed gives the same market to the bit. It has five instruments with quotes and trades, and hardly anything to be earned.
+    `depth`: levels of the book a side.
 
     >>> import tercel as tc
     >>> tc.SimulatedHistory(seed=7, hours=1).instruments[0].name
