@@ -345,9 +345,10 @@ def test_a_recording_of_several_symbols_needs_streams_on_its_snapshots(home: Pat
 def test_what_a_recording_holds_beside_is_counted(home: Path, tmp_path: Path) -> None:
     """Answers, other streams and settlements without a price are left out with their number."""
     settled = '{"e":"trade","E":1723161254300,"T":1723161254300,"s":"ETHUSDT","t":9,"p":"0","q":"0","X":"NA","m":false}'
-    extra = ['{"result":null,"id":1}', '{"e":"aggTrade","s":"ETHUSDT","p":"1"}', settled]
+    extra = ['{"tercel":"disconnected"}', '{"result":null,"id":1}', '{"e":"aggTrade","s":"ETHUSDT","p":"1"}', settled]
     notes = take(text(tmp_path / "a.log", *[f"{ARRIVAL} {line}" for line in [*extra, SPOT["trade"]]])).files[0].notes
     assert f"2 {binance_collector.OTHERS}" in notes
+    assert f"1 {binance_collector.LOST}" in notes
     assert f"1 {binance_collector.NO_TRADE}" in notes
 
 

@@ -28,6 +28,20 @@ def test_no_damage_brings_wrong_rows_or_a_crash(data_dir: Path) -> None:
     assert ended == files * CASES
 
 
+@pytest.mark.parametrize(
+    ("name", "seed", "first"),
+    [
+        ("lean/equity/usa/minute/aapl/20140605_quote.zip", 1, 508),  # a price beyond 2^53 ten-thousandths was rounded twice
+        ("lean/equity/usa/tick/ibm/20131007_quote.zip", 1, 442),
+        ("lean/equity/usa/tick/ibm/20131009_trade.zip", 1, 290),
+    ],
+)
+def test_what_was_found_stays_mended(data_dir: Path, name: str, seed: int, first: int) -> None:
+    """Cases that found a fault once end well."""
+    (sample,) = (one for one in samples(data_dir / "raw") if one.name == name)
+    assert fuzz(sample, 1, seed, first)[1] == []
+
+
 def kraken(data_dir: Path) -> Sample:
     """The sample of the Kraken file."""
     return next(one for one in samples(data_dir / "raw") if one.format.name == "kraken-trades")

@@ -29,6 +29,7 @@ _START: Final = re.compile(rb'\d{19} \{"')
 _ARRIVAL: Final = re.compile(rb"[1-9]\d{18}")
 _SIDE: Final = re.compile(r"([a-z0-9_]+)@")
 OTHERS: Final = "messages of kinds that are no trade, quote or book: left out"
+LOST: Final = "interruptions of the recording: the book is wrong until the next snapshot"
 NO_TRADE: Final = "trades without a price (settlements of the exchange, not of the market): left out"
 
 
@@ -54,6 +55,7 @@ class Data(msgspec.Struct, frozen=True):
     lastUpdateId: int | None = None  # noqa: N815 (the wire's name)
     bids: list[Level] | None = None
     asks: list[Level] | None = None
+    tercel: str | None = None  # a line of the recorder itself: `{"tercel":"disconnected"}` where data was lost
 
 
 class Message(Data, frozen=True):
@@ -154,7 +156,7 @@ class Reader:
         elif data.e == "bookTicker" or (data.e is None and data.B is not None and data.A is not None):
             self._quote(row, arrival, data)
         else:
-            self._count(OTHERS)
+            self._count(LOST if data.tercel == "disconnected" else OTHERS)
 
     def _of(self, row: int, symbol: str | None, futures: bool) -> Series:
         if not symbol:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 NO_SIDE: Final = "quotes without a bid and an ask: left out"
 SIZES_ARE_NO_VOLUME: Final = "quote bars whose sizes are of their last quote: left out, the volume is not known"
+EXACT_BELOW: Final = 2.0**53  # whole numbers from here on are not all doubles
 _MS: Final = rb"(?:[1-7]?\d{1,7}|8[0-5]\d{6}|86[0-3]\d{5})(?:\.\d{1,9})?"
 _NUMBER: Final = rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?"
 _WHEN: Final = rb"(?:" + _MS + rb"|\d{8} \d\d:\d\d)"
@@ -237,7 +238,7 @@ def _prices(block: Block, name: str, cells: dict[str, pa.Array], scale: int, the
     if scale == 1:
         return values
     scaled = values / scale
-    for index in np.flatnonzero(values != np.rint(values)):  # dividing would round twice
+    for index in np.flatnonzero((values != np.rint(values)) | (np.abs(values) >= EXACT_BELOW)):  # dividing would round twice
         scaled[index] = float(Decimal(column[int(index)].as_py().decode()) / scale)
     return scaled
 
