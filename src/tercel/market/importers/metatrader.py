@@ -57,8 +57,8 @@ def read_mt5(path: Path, options: Options) -> Iterator[Batch]:
         header = file.readline(1_000).removeprefix(b"\xef\xbb\xbf").decode("ascii", "replace").strip()
     names = [_MT5_NAMES.get(cell, cell) for cell in header.split("\t")]
     missing = [name for name in _MT5_NEEDED if name not in names]
-    strange = not set(names) <= set(_MT5_NAMES.values())  # a damaged <TIME> would put every bar at midnight
-    if missing or strange or len(set(names)) != len(names):
+    ordered = names == [name for name in _MT5_NAMES.values() if name in names]
+    if missing or not ordered:  # MT5 has one order: a damaged <TIME> would put every bar at midnight, <VOL> for <TICKVOL> its volume at 0
         raise DataError(f"{path.name}: row 1: expected the columns {', '.join(_MT5_NAMES)}, found {header[:200]!r}; nothing was imported")
     return _read(path, options, names, "\t", 1)
 
