@@ -38,7 +38,7 @@ def test_trades_earn_their_labels(take: float, stop: float, horizon: str) -> Non
         mine = result.outputs[result.outputs["instrument"] == instrument.id]
         intents = {int(one["order"]): one for one in mine[mine["kind"] == OUT_INTENT]}
         fills = mine[mine["kind"] == OUT_FILL]
-        if len(fills) > len(intents):
+        if len(np.unique(fills["order"])) < len(fills):
             continue  # a touch that held less than the order: what a quote holds is no part of a label
         for entry, leave in zip(fills[0::2], fills[1::2], strict=False):
             assert leave["position"] == 0

@@ -51,7 +51,7 @@ FOLDS = (part("fold-1", "rise.json", QUARTER, 2 * QUARTER), part("fold-2", "fall
 
 def test_each_fold_trades_its_own_stretch() -> None:
     """No signal before the first fold or after the last; in each stretch the sides are those of its fold."""
-    chosen = model(*FOLDS, part(FINAL, "rise.json", 0, 4 * QUARTER))
+    chosen = model(*FOLDS, part(FINAL, "rise.json", 0, 5 * QUARTER))
     rows = []
     run = Backtest(Plan(decide=ModelRule(chosen)), MARKET)
     run.engine._on_rows = lambda found: rows.append(found.copy())
