@@ -36,6 +36,7 @@ def test_no_damage_brings_wrong_rows_or_a_crash(data_dir: Path) -> None:
         ("lean/equity/usa/tick/ibm/20131009_trade.zip", 1, 290),
         ("metatrader/mt5/US30m_H4_202401012000_202509082000.csv", 1, 237),  # a damaged <TIME> put every bar at midnight
         ("metatrader/mt5/US30m_H4_202401012000_202509082000.csv", 2, 336),  # <VOL> and <TICKVOL> changed places
+        ("bybit/2024-12-01_XRPUSDT_ob500.data.zip", 3, 4066),  # a time of the year 5000 did not fit its column
     ],
 )
 def test_what_was_found_stays_mended(data_dir: Path, name: str, seed: int, first: int) -> None:

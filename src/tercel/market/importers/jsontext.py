@@ -26,7 +26,8 @@ _BOM: Final = b"\xef\xbb\xbf"
 _PLACE: Final = re.compile(r"`\$\[(\d+)\](?:\[(\d+)\])?")
 _BYTE: Final = re.compile(r"\(byte (\d+)\)")
 _FOUND_MAX: Final = 60
-_MS_BELOW, _US_BELOW = 10**14, 10**17  # a time since 1970 in ms, in µs: years 5138
+_MS_BELOW: Final = 10**14  # a time since 1970 with fewer digits is in ms
+_NS_BELOW: Final = 1 << 63  # year 2262
 
 
 class Lines(msgspec.Struct):
@@ -158,9 +159,10 @@ def decimals(path: Path, column: str, texts: list[str], row_of: Callable[[int], 
 
 def instant(path: Path, row: int, column: str, value: object) -> int:
     """ns UTC of a time in ms, or in µs when it has that many digits. Raises `DataError` for anything else."""
-    if not isinstance(value, int) or not 0 < value < _US_BELOW:
+    ns = value * (NS_PER_MS if value < _MS_BELOW else NS_PER_US) if isinstance(value, int) else 0
+    if not 0 < ns < _NS_BELOW:
         refuse(path, row, column, "a time in ms or µs since 1970", value)
-    return value * (NS_PER_MS if value < _MS_BELOW else NS_PER_US)
+    return ns
 
 
 def whole(path: Path, row: int, column: str, value: object) -> int:
@@ -172,7 +174,7 @@ def whole(path: Path, row: int, column: str, value: object) -> int:
 
 def instants_ms(path: Path, column: str, values: list[int], first_row: int) -> Times:
     """ns UTC of times in ms. Raises `DataError` with the row of one outside the possible."""
-    bad = next((index for index, value in enumerate(values) if not 0 < value < _MS_BELOW), None)
+    bad = next((index for index, value in enumerate(values) if not 0 < value * NS_PER_MS < _NS_BELOW), None)
     if bad is not None:
         refuse(path, first_row + bad, column, "a time in ms since 1970", values[bad])
     return np.array(values, np.int64) * NS_PER_MS
