@@ -19,9 +19,10 @@ CHECKS: Final[tuple[Callable[[], Finding], ...]] = (
     checks_host.disk,
     checks_host.memory,
     checks_host.cpu,
-    checks_host.files,
+    checks_host.limits,
     checks_host.clock,
     checks_host.jitter,
+    checks_host.hints,
     checks_install.history,
     checks_install.ports,
     checks_install.trader,
@@ -52,7 +53,9 @@ def report(findings: Sequence[Finding], colour: bool) -> str:
 
 
 def doctor(*, json: Json = False) -> int:
-    """Say what is missing on this machine and how to mend it. Changes nothing; takes less than a second.
+    """Say what is missing on this machine and how to mend it. Changes nothing; takes a second or two.
+
+    Example: tercel doctor
 
     The exit status is 1 when a check fails, which means that Tercel cannot work here; warnings leave it 0.
 
