@@ -38,7 +38,7 @@ def test_every_finding_is_named_and_only_trouble_has_a_remedy(home: Path) -> Non
 def test_only_a_failure_fails(level: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """The exit status is 1 when a check fails and 0 for everything milder; JSON says the same as the text."""
     finding = judge("disk", "3 GiB free", fail=level == "fail", warn=level == "warn", remedy="make room")
-    monkeypatch.setattr(doctor, "examine", lambda: [finding])
+    monkeypatch.setattr(doctor, "examine", lambda report: [finding])
     assert doctor.doctor(json=True) == status
     assert json.loads(capsys.readouterr().out) == [
         {"name": "disk", "level": level, "text": "3 GiB free", "remedy": "" if level == "ok" else "make room"}
@@ -47,6 +47,15 @@ def test_only_a_failure_fails(level: str, status: int, monkeypatch: pytest.Monke
     text = capsys.readouterr().out
     assert text.startswith(f"{level:4}  disk  3 GiB free\n")
     assert text.endswith(f"1 {level}\n")
+
+
+def test_each_check_is_told_of_while_it_runs(home: Path) -> None:
+    """Whoever waits sees which check is running, and of how many."""
+    told: list[tuple[str, float, float]] = []
+    findings = doctor.examine(lambda *said: told.append(said))
+    assert [done for _, done, _ in told] == list(range(len(findings)))
+    assert {total for _, _, total in told} == {len(findings)}
+    assert "jitter" in {name for name, _, _ in told}
 
 
 def test_a_broken_check_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,11 +84,12 @@ def bench(*, redis: Redis = None, cluster: Cluster = False, operations: int = 1_
     operations
         How many sets and how many gets of each.
     """
-
     from tercel.cache.measure import measure
+    from tercel.cli.show import progress
 
     address = redis or os.environ.get("TERCEL_REDIS") or ""
-    rows = asyncio.run(measure(address, cluster, operations))
+    with progress(quiet=json) as tell:
+        rows = asyncio.run(measure(address, cluster, operations, tell))
     if json:
         print_json(rows)
     else:

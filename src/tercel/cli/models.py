@@ -64,9 +64,11 @@ def verify(model: str | None = None, *, json: Json = False) -> None:
         Verify one model (NAME) or one version of it (NAME@3) only.
     """
     from tercel.cli import models_tables
+    from tercel.cli.show import progress
     from tercel.models.registry import Registry
 
-    results = Registry().verify(model)
+    with progress(quiet=json) as tell:
+        results = Registry().verify(model, tell)
     _print(results, json, models_tables.print_checks)
     damage = [one.damage for one in results if one.damage]
     if damage:

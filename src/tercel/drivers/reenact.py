@@ -110,7 +110,7 @@ def evaluations(account: str, log: Log, at_ns: int, name: str | None = None, pro
     if not log.first_ns <= at_ns <= log.last_ns:
         held = f"{format_instant(log.first_ns)} to {format_instant(log.last_ns)}"
         raise ConfigError(f"why --at: the input log of account {account} holds {held}, found {format_instant(at_ns)}")
-    plan, replay = _core_of(account)
+    plan, replay = _core_of(account, progress)
     engine = replay.engine
     names = [one.name for one in engine.config.instruments]
     slots = [slot for slot, one in enumerate(names) if name in (None, one, one.partition("@")[0])]
@@ -132,7 +132,7 @@ def _around(found: list[Evaluation], at_ns: int) -> list[Evaluation]:
     return before[-BARS_BEFORE:] + found[len(before) :][:1]
 
 
-def _core_of(account: str) -> tuple[Plan, Replay]:
+def _core_of(account: str, progress: Progress | None) -> tuple[Plan, Replay]:
     """The core that the account's trader has, at its start. Raises `ConfigError` when it cannot be made again."""
     path = paths.run_dir(account) / "spec.json"
     if not path.is_file():
@@ -146,7 +146,7 @@ def _core_of(account: str) -> tuple[Plan, Replay]:
     catalog = Catalog()
     instruments = [catalog.resolve(bytes(one).rstrip(b"\0").decode()) for one in shown]
     core = plan.core(instruments, _quoted(spec.feed, plan))
-    compile_core(core)
+    compile_core(core, progress)
     replay = Replay(core)
     Seats(plan.decide, account, replay.engine)  # puts the models in place that the log names
     return plan, replay
