@@ -58,6 +58,16 @@ def test_a_line_is_completed(filled: Path, line: str, found: list[str]) -> None:
     assert complete.candidates(line) == found
 
 
+@pytest.mark.parametrize("line", ["tercel ", *(f"tercel {verb} " for verb in VERBS), "tercel run --model ", "tercel feed watch --f"])
+def test_nothing_heavy_is_loaded_for_an_answer(filled: Path, line: str) -> None:
+    """Whoever presses the key waits for it: no answer loads NumPy, the compiler or the formats of history."""
+    code = "import sys; from tercel.cli.complete import answer; print(answer('bash', sys.argv[1])); print('loaded', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, line], capture_output=True, text=True, check=True, timeout=60)
+    loaded = set(done.stdout.partition("loaded ")[2].split())
+    assert "tercel.cli.complete" in loaded
+    assert not {"numpy", "numba", "pyarrow", "starlette"} & loaded
+
+
 def test_the_words_are_those_of_the_program() -> None:
     """Stages and kinds are those of registry and catalog; every verb is offered."""
     assert set(complete.STAGES) == set(STAGES)

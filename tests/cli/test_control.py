@@ -77,11 +77,32 @@ def test_why_explains_an_order(running: Running) -> None:
     assert last["order"] >= 1
     for words, said in (
         (("--order", "999999"), "expected order 999999, found none in its journal; its orders are 1 to "),
-        (("--order", "1", "--last"), "expected --order or --last, found both"),
+        (("--order", "1", "--last"), "expected one of --order, --last and --at, found --order and --last"),
     ):
         done = tercel("why", *words)
         assert done.returncode == 2
         assert said in done.stderr
+
+
+def test_why_plays_a_moment_again(running: Running) -> None:
+    """At the time of an order the replay beside the trader makes that very order, from the same score; a moment without one has reasons."""
+    until(lambda: answer("status")["fills"] > 0, "a fill")
+    last = answer("why", "--last")
+    found = answer("why", last["instrument"], "--at", last["time"].replace(" ", "T"))
+    there = [one for one in found["evaluations"] if one["input"] == last["input"]]
+    assert [did["what"] for did in there[0]["did"]].count("intent") == 1
+    assert there[0]["score"] == last["score"]
+    assert there[0]["position"] == last["position_before"]
+    bars = [one["bar_closed"] for one in found["evaluations"]]
+    assert bars == sorted(set(bars))
+    assert len(bars) >= 2
+    before = found["evaluations"][0]
+    assert before["reasons"][0]["meaning"]
+    assert before["features"]["close"] == pytest.approx((before["bid"] + before["ask"]) / 2, rel=1e-3)
+    every = tercel("why", "--at", last["time"].replace(" ", "T"))
+    assert (every.returncode, every.stderr) == (0, "")
+    assert every.stdout.count("EURUSD@sim") == every.stdout.count("XAUUSD@sim") >= 2
+    assert running.process.poll() is None
 
 
 def test_halt_works_without_a_desk(running: Running) -> None:
@@ -137,6 +158,34 @@ def test_without_a_trader_status_has_a_status_of_its_own(home: Path) -> None:
     assert shown.stdout.startswith("account paper: not running, paper, feed simulator\n")
     assert answer("status")["running"] is False
     assert "accounts here: paper" in tercel("status", "--account", "other").stderr
+
+
+def test_a_moment_of_a_stopped_trader_is_played_again_and_nothing_is_written(home: Path, tmp_path: Path) -> None:
+    """By the time of day, on bars of ticks too; other settings, and instants the log does not hold, are refused with what there is."""
+    assert tercel("run", "--for", "2s", "--no-desk", "--speed", "3600", "--bars", "200t", cwd=tmp_path).returncode == 0
+    stopped = answer("status")
+    files = {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.is_file()}
+    minute = stopped["core_time"][:16]
+    shown = tercel("why", "EURUSD", "--at", minute[11:], cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith(f"account paper around {minute}:00.000, played again from its input log\n")
+    assert "  features  open 1." in shown.stdout
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("*") if path.is_file()} == files
+    for words, said in (
+        (("--at", "2020-01-01"), "the input log of account paper holds 2026-01-05 12:00:00"),
+        (("--at", "noon"), "expected an ISO date or time"),
+        (("NOSUCH", "--at", minute[11:]), "expected one of EURUSD@sim, "),
+        (("--at", minute[11:], "--last"), "found --last and --at"),
+    ):
+        done = tercel("why", *words, cwd=tmp_path)
+        assert done.returncode == 2
+        assert said in done.stderr
+    (tmp_path / "tercel.toml").write_text("[rule]\nenter = 3.0\n")
+    assert "its last session had other settings" in tercel("why", "--at", minute[11:], cwd=tmp_path).stderr
+    assert tercel("run", "--for", "1s", "--no-desk", "--speed", "3600", "--bars", "200t", cwd=tmp_path).returncode == 0
+    early = tercel("why", "--at", stopped["core_time"].replace(" ", "T"), cwd=tmp_path)
+    assert early.returncode == 2
+    assert "holds" in early.stderr or "instants that can be played again" in early.stderr
 
 
 def test_a_halt_without_a_trader_holds_for_the_next(home: Path) -> None:

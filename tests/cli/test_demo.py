@@ -74,7 +74,8 @@ def test_a_halt_outlives_the_demonstration(home: Path, tmp_path: Path) -> None:
     assert tercel("halt", "--account", "demo").returncode == 7
     other = home / "accounts" / "paper" / "journal"
     other.mkdir(parents=True)
-    with Running("demo", cwd=tmp_path) as run:
+    file = save(tmp_path / "oanda.parquet", quote_table(2_000, step_ns=5 * NS_PER_S))  # too little to train on, which takes its time
+    with Running("demo", "--data", str(file), cwd=tmp_path) as run:
         run.ready()
         assert "HALTED" in run.out
         assert answer("status")["halted"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
 
 import pytest
+from cyclopts import CycloptsError
 
 from tercel import __version__
 from tercel.base.errors import NotRunning
 from tercel.base.time import clock_ns
-from tercel.cli import main
+from tercel.cli import complete, main
 
 STARTS_MAX = 25  # of a Python that does nothing: 0.3 s where that takes 12 ms; it was 12 when this was written
 
@@ -38,6 +42,34 @@ def test_every_verb_has_its_file(verb: str) -> None:
     """A verb that the overview shows can be run: its file exists and its own help is answered."""
     assert find_spec(main.VERBS[verb].target.partition(":")[0]) is not None
     assert main.run([verb, "--help"]) == 0
+
+
+def examples(verb: complete.Command) -> list[list[str]]:
+    """The command lines of a verb's "Example" line, such as "Example: tercel run A. Without any data: tercel run", as words."""
+    lines = [line for line in (inspect.getdoc(verb.function) or "").splitlines() if line.startswith("Example: ")]
+    assert len(lines) == 1, f"tercel {' '.join(verb.words)}: expected one line that begins with 'Example: ', found {len(lines)}"
+    parts = re.split(r"(?:^|\. |, )(?:[A-Z][\w ]*: )?(?=tercel )", lines[0])
+    return [shlex.split(part)[1:] for part in parts if part]
+
+
+@pytest.mark.parametrize("verb", list(complete.commands()), ids=lambda verb: " ".join(verb.words))
+def test_every_verb_shows_an_example_that_it_understands(verb: complete.Command, capsys: pytest.CaptureFixture[str]) -> None:
+    """The help of a verb has a line "Example: tercel …", and the command line takes each of its commands for that very verb."""
+    shown = examples(verb)
+    assert shown
+    for words in shown:
+        assert tuple(words[: len(verb.words)]) == verb.words
+        command, bound, _ = main.build(verb.words[0]).parse_args(words, exit_on_error=False, print_error=False)
+        assert command is verb.function
+        assert bound.args or bound.kwargs or len(words) == len(verb.words)
+    assert main.run([*verb.words, "--help"]) == 0
+    assert f"Example: tercel {' '.join(verb.words)}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_wrong_example_would_be_found() -> None:
+    """The check above refuses an option that the verb does not have."""
+    with pytest.raises(CycloptsError, match="--spede"):
+        main.build("run").parse_args(["run", "--spede", "60"], exit_on_error=False, print_error=False)
 
 
 def test_version_is_printed() -> None:

@@ -204,7 +204,10 @@ def test_folds_without_purge_are_caught() -> None:
 def test_labels_do_not_end_before_they_are_known() -> None:
     """Features and outcomes of the data a model is trained on depend on nothing after the time at which they are said to be known."""
     plan = Plan(FeatureSet(bars("5s"), [rsi(14), zscore(20)]), None)
-    found = check_labels(plan, MARKET, triple_barrier(horizon="2m", every="5s", rows=20), cuts=2)
+    told: list[tuple[float, float]] = []
+    barriers = triple_barrier(horizon="2m", every="5s", rows=20)
+    found = check_labels(plan, MARKET, barriers, cuts=2, progress=lambda what, done, total: told.append((done, total)))
+    assert told == [(done, found.runs) for done in range(found.runs)]
     assert found.clean, found.leaks
     assert found.rows > 500
     leaky = replace(plan, features=plan.features.with_features([leaks.leaking("peek_next", returns())]))

@@ -23,6 +23,7 @@ from tercel.drivers.session import Plan
 from tercel.drivers.trader import Trader, TraderOptions
 from tercel.features.spec import FeatureSet, bars, returns, volatility
 from tercel.journal.entries import Note
+from tercel.market.feeds.base import FeedState
 from tercel.models.barriers import triple_barrier
 from tercel.models.manifest import FINAL, Calibration, Part
 from tercel.models.model import Model
@@ -98,6 +99,13 @@ class Clockwork:
     def next_due_ns(self, wall: int) -> int:
         """At once."""
         return wall
+
+    def state(self, wall: int) -> FeedState:
+        """All is well."""
+        return FeedState()
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def source_now_ns(self, wall: int) -> int:
         """The time the test says it is."""

@@ -234,6 +234,9 @@ def test_damage_is_listed_and_verified(registry: Registry, tmp_path: Path) -> No
     assert [bool(one.damage) for one in found] == [True, True, False]
     assert "final.long.txt" in found[1].damage
     assert registry.verify("gold@1")[0].files == 6
+    told: list[tuple[str, float, float]] = []
+    assert len(registry.verify(progress=lambda *said: told.append(said))) == len(found)
+    assert told == [(f"{one.name}@{one.version}", place, len(found)) for place, one in enumerate(found)]
     assert len(registry.verify("eurusd")) == 2
 
 

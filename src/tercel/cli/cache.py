@@ -26,7 +26,10 @@ DEFAULT_PREFIX = "tercel:"
 
 @app.command
 def stats(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> int:
-    """Show what each process's cache did, as it told level 2 within the last minute, and what to do about it."""
+    """Show what each process's cache did, as it told level 2 within the last minute, and what to do about it.
+
+    Example: tercel cache stats --redis redis://127.0.0.1:6379
+    """
     import msgspec
 
     from tercel.cache.metrics import Stats, advice
@@ -44,7 +47,10 @@ def stats(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEF
 
 @app.command
 def warm(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX, json: Json = False) -> None:
-    """Ask every process that takes care of its cache to do its warming jobs now."""
+    """Ask every process that takes care of its cache to do its warming jobs now.
+
+    Example: tercel cache warm --redis redis://127.0.0.1:6379
+    """
     _with_level2(redis, cluster, prefix, lambda level2: level2.ask_all("warm"))
     Teller(json)("asked", "asked every process to warm its cache")
 
@@ -54,6 +60,8 @@ def clear(
     pattern: str = "*", *, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFAULT_PREFIX, json: Json = False
 ) -> None:
     """Invalidate the keys that a pattern matches, everywhere.
+
+    Example: tercel cache clear "predictions:*" --redis redis://127.0.0.1:6379
 
     Parameters
     ----------
@@ -69,16 +77,19 @@ def clear(
 def bench(*, redis: Redis = None, cluster: Cluster = False, operations: int = 1_000, json: Json = False) -> int:
     """Measure sets and gets of (10, 50, 60) float32 arrays and of small values: mean, p95, p99 and errors, in each level there is.
 
+    Example: tercel cache bench --operations 1000
+
     Parameters
     ----------
     operations
         How many sets and how many gets of each.
     """
-
     from tercel.cache.measure import measure
+    from tercel.cli.show import progress
 
     address = redis or os.environ.get("TERCEL_REDIS") or ""
-    rows = asyncio.run(measure(address, cluster, operations))
+    with progress(quiet=json) as tell:
+        rows = asyncio.run(measure(address, cluster, operations, tell))
     if json:
         print_json(rows)
     else:

@@ -88,7 +88,8 @@ def lookahead(
     with progress(quiet=json) as tell:
         found.append(("features and orders", driver.check_history(plan, chosen, cuts=cuts, seed=seed, records_max=records, progress=tell)))
     if kept is not None:
-        checked = training.check_labels(plan, chosen, kept.manifest.barriers, cuts=cuts, seed=seed, records_max=records)
+        with progress(quiet=json) as tell:
+            checked = training.check_labels(plan, chosen, kept.manifest.barriers, cuts=cuts, seed=seed, records_max=records, progress=tell)
         found.append(("features and labels", checked))
     _print(found, json)
     return 0 if all(one.clean for _, one in found) else LEAKS_FOUND

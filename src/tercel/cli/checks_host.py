@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import resource
 import shutil
 import struct
@@ -22,7 +23,9 @@ GIB: Final = 1024 * MIB
 MEMORY_MIN, MEMORY_COMFORT = 512 * MIB, 2 * GIB
 DISK_MIN, DISK_COMFORT = 1 * GIB, 10 * GIB
 FILES_MIN, FILES_COMFORT = 256, 4096
+PROCESSES_MIN, PROCESSES_COMFORT = 64, 512  # threads count, too: a trader and its desk have some thirty
 CLOCK_STEP_NS_MAX: Final = 1_000
+CLOCK_ERROR_US_MAX: Final = 1_000_000  # the kernel's own bound grows by 0.5 ms a second until a time service resets it
 JITTER_RUN_NS: Final = 250 * NS_PER_MS
 JITTER_GAP_NS: Final = 100_000  # longer than this between two clock reads: somebody else had the processor
 JITTER_WORST_NS_MAX: Final = 10 * NS_PER_MS
@@ -42,13 +45,22 @@ def cpu() -> Finding:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     flags = _cpu_flags()
     units = [unit for unit in ("avx2", "fma", "avx512f", "asimd") if unit in flags]
+    text = f"{count} usable, {' '.join(units) or 'no vector units found'}"
+    remedy = "give the trader two processors or more, on a machine made in the last ten years"
+    return judge("cpu", text, warn=count < 2 or (bool(flags) and not units), remedy=remedy)
+
+
+def hints() -> Finding:
+    """What a machine made for steady latencies has and nothing needs: a fixed frequency, processors set aside. Never a warning."""
     governor = _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-    slow = governor in ("powersave", "ondemand", "conservative")
-    text = f"{count} usable, {' '.join(units) or 'no vector units found'}{f', governor {governor}' if governor else ''}"
-    remedy = "give the trader two processors or more"
-    if slow:
-        remedy = "set the frequency governor to performance: cpupower frequency-set -g performance"
-    return judge("cpu", text, warn=count < 2 or slow or (bool(flags) and not units), remedy=remedy)
+    isolated = _read("/sys/devices/system/cpu/isolated")
+    pages = re.search(r"\[(\w+)\]", _read("/sys/kernel/mm/transparent_hugepage/enabled"))
+    said = [
+        f"frequency governor {governor or 'not shown'}{'' if governor in ('performance', '') else ' (performance is steadier)'}",
+        f"isolated processors {isolated or 'none'}",
+        f"transparent huge pages {pages[1] if pages else 'not shown'}",
+    ]
+    return judge("hints", ", ".join(said), remedy="")
 
 
 def memory() -> Finding:
@@ -75,24 +87,48 @@ def disk() -> Finding:
     return judge("disk", f"{free / GIB:.1f} GiB free", fail=free < DISK_MIN, warn=free < DISK_COMFORT, remedy=remedy)
 
 
-def files() -> Finding:
-    """How many files and connections one process may have open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    text = f"{soft} open files allowed, {hard} at most"
-    return judge("files", text, fail=soft < FILES_MIN, warn=soft < FILES_COMFORT, remedy=f"ulimit -n {FILES_COMFORT} before the start")
+def limits() -> Finding:
+    """How many files and connections a process may have open, how many processes and threads this user, how much memory may be locked."""
+    files, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    processes, locked = resource.getrlimit(resource.RLIMIT_NPROC)[0], resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    text = (
+        f"{_bound(files)} open files ({_bound(hard)} at most), {_bound(processes)} processes, locked memory {_bound(locked, MIB, ' MiB')}"
+    )
+    lacking = []
+    if _below(files, FILES_COMFORT):
+        lacking.append(f"ulimit -n {FILES_COMFORT}")
+    if _below(processes, PROCESSES_COMFORT):
+        lacking.append(f"ulimit -u {PROCESSES_COMFORT}")
+    remedy = f"{' and '.join(lacking)} before the start; nothing here locks memory"
+    failing = _below(files, FILES_MIN) or _below(processes, PROCESSES_MIN)
+    return judge("limits", text, fail=failing, warn=bool(lacking), remedy=remedy)
+
+
+def _below(limit: int, wanted: int) -> bool:
+    return limit != resource.RLIM_INFINITY and limit < wanted
+
+
+def _bound(limit: int, unit: int = 1, name: str = "") -> str:
+    return "unlimited" if limit == resource.RLIM_INFINITY else f"{limit / unit:,.0f}{name}"
 
 
 def clock() -> Finding:
     """The step of the monotonic clock, and whether the kernel believes its wall clock."""
     step_ns = round(time.get_clock_info("perf_counter").resolution * NS_PER_S)
-    synchronised, error_us = _kernel_time()
+    synchronised, error_us, estimate_us = _kernel_time()
     wall = {
-        True: f"wall clock synchronised, off by {error_us / 1000:.1f} ms at most",
+        True: f"wall clock synchronised, off by about {estimate_us / 1000:.1f} ms and at most {error_us / 1000:.1f} ms",
         False: "wall clock not synchronised",
         None: "synchronisation of the wall clock unknown",
     }[synchronised]
     remedy = "run a time service (chrony or systemd-timesyncd): feed latencies and day rolls use the wall clock"
-    return judge("clock", f"step {step_ns} ns, {wall}", fail=step_ns > CLOCK_STEP_NS_MAX, warn=synchronised is not True, remedy=remedy)
+    return judge(
+        "clock",
+        f"step {step_ns} ns, {wall}",
+        fail=step_ns > CLOCK_STEP_NS_MAX,
+        warn=synchronised is not True or error_us > CLOCK_ERROR_US_MAX,
+        remedy=remedy,
+    )
 
 
 def jitter() -> Finding:
@@ -110,19 +146,19 @@ def jitter() -> Finding:
     return judge("jitter", text, warn=worst > JITTER_WORST_NS_MAX or share > JITTER_SHARE_MAX, remedy=remedy)
 
 
-def _kernel_time() -> tuple[bool | None, int]:
-    """(synchronised or None when it cannot be known, largest error in microseconds) by adjtimex(2), which needs no privilege to read."""
+def _kernel_time() -> tuple[bool | None, int, int]:
+    """(synchronised or None when it cannot be known, largest and likely error in us) by adjtimex(2), which needs no privilege to read."""
     if not sys.platform.startswith("linux") or struct.calcsize("l") != 8:
-        return None, 0
+        return None, 0, 0
     timex = ctypes.create_string_buffer(512)  # struct timex is 208 bytes; modes = 0 asks and changes nothing
     try:
         state = ctypes.CDLL(None).adjtimex(timex)
     except (AttributeError, OSError):
-        return None, 0
+        return None, 0, 0
     if state < 0:
-        return None, 0
-    _modes, _offset, _frequency, error_us, _estimate, _status = struct.unpack_from("i4x4qi", timex)
-    return state != CLOCK_UNSYNCHRONISED, int(error_us)
+        return None, 0, 0
+    _modes, _offset, _frequency, error_us, estimate_us, _status = struct.unpack_from("i4x4qi", timex)
+    return state != CLOCK_UNSYNCHRONISED, int(error_us), int(estimate_us)
 
 
 def _cpu_flags() -> set[str]:

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from tercel import __version__
 from tercel.base.errors import NotRunning
 from tercel.base.paths import catalog_dir, home, kernel_cache_dir, run_dir
 from tercel.base.time import NS_PER_DAY, NS_PER_MS, clock_ns, format_instant, wall_ns
@@ -22,10 +23,12 @@ PYTHON_MIN, PYTHON_BELOW = (3, 11), (3, 14)
 PACKAGE_ROOT: Final = Path(__file__).resolve().parents[1]
 CHECKOUT: Final = PACKAGE_ROOT.parents[1]  # only meaningful where `in_checkout()` says so
 FSYNC_NS_MAX: Final = 20 * NS_PER_MS
+FSYNCS, FSYNCS_NS_MAX = 7, 300 * NS_PER_MS  # so many durable writes, or as many as go into that time
 SERIES_SHOWN: Final = 3
 PORT, PORTS_TRIED = 8700, 20  # of the page, as tercel.api.desk has them
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 DATA_AGE_S_MAX: Final = 3.0  # of a feed that calls itself live
+PINNED: Final = "pip install -c constraints.txt with the file of this release"
 MENTION_LIMIT: Final = 4  # packages named one by one before "and n more"
 
 
@@ -35,19 +38,20 @@ def in_checkout() -> bool:
 
 
 def python() -> Finding:
-    """The interpreter's version, and that it has the interpreter lock the design counts on."""
+    """The versions of Python and Tercel, and that the interpreter has the lock the design counts on."""
     found = sys.version_info[:2]
     free_threaded = not getattr(sys, "_is_gil_enabled", lambda: True)()
-    text = f"{sys.version.split()[0]}{', without the interpreter lock' if free_threaded else ''}"
+    where = "its source tree" if in_checkout() else "an installation"
+    text = f"{sys.version.split()[0]}{', without the interpreter lock' if free_threaded else ''}; Tercel {__version__} from {where}"
     wrong = not PYTHON_MIN <= found < PYTHON_BELOW
     remedy = "use an ordinary Python 3.11, 3.12 or 3.13 (make install PYTHON=python3.12)"
     return judge("python", text, fail=wrong, warn=free_threaded, remedy=remedy)
 
 
 def packages() -> Finding:
-    """Every package Tercel requires is there, in the version it was tested with."""
-    pins = _pins()
-    found = {name: _version(name) for name in _required_names()}
+    """Every package Tercel requires is there, within the bounds it requires, in the version it was tested with."""
+    pins, required = _pins(), _required()
+    found = {name: _version(name) for name in required}
     absent = [name for name, version in found.items() if not version]
     if absent:
         return judge("packages", f"missing: {_some(absent)}", fail=True, remedy="make install, or pip install --force-reinstall tercel")
@@ -55,9 +59,14 @@ def packages() -> Finding:
         return judge(
             "packages", "Tercel is not installed here, only its sources are read", warn=True, remedy="make install, or pip install tercel"
         )
+    outside = [f"{name} {version} (needs {required[name]})" for name, version in found.items() if not _within(version, required[name])]
+    if outside:
+        return judge(
+            "packages", f"unfit: {_some(outside)}", fail=True, remedy="pip install -c constraints.txt with the file of this release"
+        )
     other = [f"{name} {version} (tested with {pins[name]})" for name, version in found.items() if version != pins.get(name, version)]
     text = f"{len(found)} present" + (f", of other versions: {_some(other)}" if other else "")
-    return judge("packages", text, warn=bool(other), remedy="pip install -c constraints.txt with the file of this release")
+    return judge("packages", text, warn=bool(other), remedy=PINNED)
 
 
 def kernels() -> Finding:
@@ -81,20 +90,30 @@ def folder() -> Finding:
     if base != root:
         return judge("home", f"{root} will be made on first use", remedy=remedy)
     try:
-        with tempfile.TemporaryFile(dir=root) as probe:
+        took_ns = _durable_writes(root)
+    except OSError as error:
+        return judge("home", f"{root} cannot be written: {error.strerror}", fail=True, remedy=remedy)
+    middle, worst = took_ns[len(took_ns) // 2] / NS_PER_MS, took_ns[-1] / NS_PER_MS
+    text = f"{root} writable, a durable write takes {middle:.1f} ms, {worst:.1f} ms at the longest of {len(took_ns)}"
+    slow = middle * NS_PER_MS > FSYNC_NS_MAX
+    return judge("home", text, warn=slow, remedy="put TERCEL_HOME on a local disk: each order waits for a durable write")
+
+
+def _durable_writes(root: Path) -> list[int]:
+    """How long each of some durable writes of a page took, ns, ascending; fewer where the disk is very slow. Leaves nothing behind."""
+    took: list[int] = []
+    with tempfile.TemporaryFile(dir=root) as probe:
+        while len(took) < FSYNCS and sum(took) < FSYNCS_NS_MAX:
             probe.write(b"x" * 4096)
             probe.flush()
             start = clock_ns()
             os.fsync(probe.fileno())
-            took_ns = clock_ns() - start
-    except OSError as error:
-        return judge("home", f"{root} cannot be written: {error.strerror}", fail=True, remedy=remedy)
-    text = f"{root} writable, a durable write takes {took_ns / NS_PER_MS:.1f} ms"
-    return judge("home", text, warn=took_ns > FSYNC_NS_MAX, remedy="put TERCEL_HOME on a local disk: each order waits for a durable write")
+            took.append(clock_ns() - start)
+    return sorted(took)
 
 
 def history() -> Finding:
-    """The catalog holds history, and how old the newest row is."""
+    """The catalog holds history; how old the newest row is, and that of the series which was fed longest ago."""
     from tercel.market.manifest import load
 
     filled = [series for series in load(catalog_dir()).series if series.parts]
@@ -105,11 +124,17 @@ def history() -> Finding:
     if absent:
         remedy = "import the files again, or restore the catalog from a backup"
         return judge("history", f"files are gone: {_some(absent)}", fail=True, remedy=remedy)
-    last_ns = max(part.last_ns for series in filled for part in series.parts)
-    age = f"{(wall_ns() - last_ns) // NS_PER_DAY} days ago"
-    return judge(
-        "history", f"{len(names)} series ({_some(names, SERIES_SHOWN)}), newest row {format_instant(last_ns, 0)}, {age}", remedy=""
-    )
+    newest = {name: max(part.last_ns for part in series.parts) for name, series in zip(names, filled, strict=True)}
+    last, behind = max(newest, key=lambda name: newest[name]), min(newest, key=lambda name: newest[name])
+    text = f"{len(names)} series ({_some(names, SERIES_SHOWN)}), newest row {_age(newest[last])}"
+    if newest[behind] < newest[last]:
+        text += f"; {behind} ends {_age(newest[behind])}"
+    return judge("history", text, remedy="")
+
+
+def _age(last_ns: int) -> str:
+    days = (wall_ns() - last_ns) // NS_PER_DAY
+    return f"{format_instant(last_ns, 0)}, {days:,} days ago"
 
 
 def ports() -> Finding:
@@ -164,9 +189,24 @@ def browser() -> Finding:
     return judge("browser", path or "no chromium: the browser tests are skipped", warn=path is None, remedy="apt-get install chromium")
 
 
-def _required_names() -> list[str]:
+def _required() -> dict[str, str]:
+    """Canonical name -> bounds such as ">=5.4,<6" of every package that the installed Tercel requires."""
     lines = metadata.requires("tercel") or [] if _version("tercel") else []
-    return sorted({_canonical(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in lines if "extra ==" not in line})
+    found = [re.fullmatch(r"([\w.-]+)\s*\(?([^;)]*)\)?.*", line) for line in lines if "extra ==" not in line]
+    return dict(sorted((_canonical(one[1]), one[2].strip()) for one in found if one))
+
+
+def _within(version: str, bounds: str) -> bool:
+    """Whether a version keeps bounds of ">=" and "<", the two that Tercel states; any other bound is left to the installer."""
+    pairs = re.findall(r"(>=|<)\s*([\d.]+)", bounds)
+    return all((_numbers(version) >= _numbers(bound)) == (sign == ">=") for sign, bound in pairs)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    found = [int(part) for part in re.findall(r"\d+", re.split(r"[^\d.]", version, maxsplit=1)[0])]
+    while found and found[-1] == 0:
+        found.pop()
+    return tuple(found)
 
 
 def _pins() -> dict[str, str]:

@@ -14,10 +14,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
+import msgspec
+
 from tercel.base import paths
 
 BREAKS: Final = re.compile(r".*[@:=]")  # bash ends a word at these and replaces only what follows
 STAGES: Final = ("candidate", "production", "archived")
+FEEDS: Final = ("replay", "simulator")  # or a live venue with its symbols, which nobody can guess
 KINDS: Final = ("quote", "trade", "bar", "book", "order")
 
 
@@ -126,11 +129,22 @@ def values(option: Option) -> list[str]:
     return choices or (list(named()) if named is not None else [])
 
 
-def instruments() -> Iterable[str]:
-    """Names of the catalog."""
-    from tercel.market.manifest import load
+class _Name(msgspec.Struct):
+    symbol: str
+    venue: str
 
-    return [one.name for one in load(paths.catalog_dir()).instruments]
+
+class _Names(msgspec.Struct):
+    instruments: list[_Name] = []
+
+
+def instruments() -> list[str]:
+    """Names of the catalog, from its manifest alone: the catalog's own reader loads NumPy, which takes longer than all the rest."""
+    try:
+        found = msgspec.json.decode((paths.catalog_dir() / "manifest.json").read_bytes(), type=_Names).instruments
+    except (OSError, msgspec.MsgspecError):
+        return []
+    return list(dict.fromkeys(f"{one.symbol}@{one.venue}" for one in found))
 
 
 def models() -> Iterator[str]:
@@ -172,6 +186,7 @@ SOURCES: Final[dict[str, Callable[[], Iterable[str]]]] = {
     "confirm": accounts,
     "strategy": strategies,
     "stage": lambda: STAGES,
+    "feed": lambda: FEEDS,
     "kind": lambda: KINDS,
     "format": formats,
     "price": lambda: ("mid", "bid", "ask", "trade"),

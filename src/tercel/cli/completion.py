@@ -38,7 +38,10 @@ WHERE: Final[dict[Shell, str]] = {
 def completion(shell: Shell, *, json: Json = False) -> None:
     """Print what makes a shell complete verbs, options, and the names of instruments, models, accounts and strategies.
 
-    Example: eval "$(tercel completion bash)"
+    Into ~/.bashrc belongs the line eval "$(tercel completion bash)", into ~/.zshrc the same with zsh, behind compinit, and into
+    ~/.config/fish/config.fish the line tercel completion fish | source
+
+    Example: tercel completion bash
 
     Parameters
     ----------

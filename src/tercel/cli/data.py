@@ -32,6 +32,8 @@ def import_(
 ) -> None:
     """Import files and folders into the catalog: all of them, or none when one is refused.
 
+    Example: tercel data import ticks.csv --venue oanda --timezone America/New_York
+
     Parameters
     ----------
     files
@@ -76,7 +78,10 @@ def import_(
 
 @app.command(name="list")
 def list_(*, json: Json = False) -> None:
-    """List every series of the catalog."""
+    """List every series of the catalog.
+
+    Example: tercel data list
+    """
     from tercel.cli import data_tables
     from tercel.market.catalog import Catalog
 
@@ -86,6 +91,8 @@ def list_(*, json: Json = False) -> None:
 @app.command
 def show(instrument: str, *, json: Json = False) -> None:
     """Show one instrument: its definition, its series and the files they came from.
+
+    Example: tercel data show EURUSD@oanda
 
     Parameters
     ----------
@@ -106,6 +113,8 @@ def show(instrument: str, *, json: Json = False) -> None:
 @app.command
 def check(instrument: str | None = None, *, json: Json = False) -> None:
     """Read stored history again: is every file what was imported, and what is odd in it? Exit status 3 when a file is damaged.
+
+    Example: tercel data check EURUSD@oanda
 
     Parameters
     ----------
@@ -131,6 +140,8 @@ def check(instrument: str | None = None, *, json: Json = False) -> None:
 @app.command
 def remove(instrument: str, kind: str, *, interval: str | None = None, basis: str | None = None, json: Json = False) -> None:
     """Remove one series from the catalog, for example one that was imported with the wrong time zone.
+
+    Example: tercel data remove EURUSD@oanda bar --interval 1m --basis bid
 
     Parameters
     ----------

@@ -35,6 +35,8 @@ def demo(
 ) -> int:
     """History, features, training, back-test, then paper trading with the page: on your data, or on a simulated market.
 
+    Example: tercel demo --for 30s. On your own files: tercel demo --data ticks.csv
+
     Parameters
     ----------
     data

@@ -9,7 +9,7 @@ from typing import Final
 
 from tercel.cli import checks_host, checks_install
 from tercel.cli.findings import LEVELS, Finding
-from tercel.cli.show import Json, print_json
+from tercel.cli.show import Json, Report, print_json, progress
 
 CHECKS: Final[tuple[Callable[[], Finding], ...]] = (
     checks_install.python,
@@ -19,9 +19,10 @@ CHECKS: Final[tuple[Callable[[], Finding], ...]] = (
     checks_host.disk,
     checks_host.memory,
     checks_host.cpu,
-    checks_host.files,
+    checks_host.limits,
     checks_host.clock,
     checks_host.jitter,
+    checks_host.hints,
     checks_install.history,
     checks_install.ports,
     checks_install.trader,
@@ -31,13 +32,17 @@ DEVELOPER_CHECKS: Final = (checks_install.browser,)
 COLOURS: Final = {"ok": "32", "warn": "33", "fail": "31"}
 
 
-def examine() -> list[Finding]:
+def examine(report: Report = lambda what, done, total: None) -> list[Finding]:
     """The findings of every check that applies here, in reading order. A check that breaks is itself a finding."""
     checks = CHECKS + (DEVELOPER_CHECKS if checks_install.in_checkout() else ())
-    return [_outcome(check) for check in checks]
+    found: list[Finding] = []
+    for check in checks:
+        report(check.__name__, len(found), len(checks))
+        found.append(_outcome(check))
+    return found
 
 
-def report(findings: Sequence[Finding], colour: bool) -> str:
+def written(findings: Sequence[Finding], colour: bool) -> str:
     """The findings for people: a line each, its remedy under it, the sum last."""
     width = max(len(finding.name) for finding in findings)
     lines = []
@@ -52,17 +57,20 @@ def report(findings: Sequence[Finding], colour: bool) -> str:
 
 
 def doctor(*, json: Json = False) -> int:
-    """Say what is missing on this machine and how to mend it. Changes nothing; takes less than a second.
+    """Say what is missing on this machine and how to mend it. Changes nothing; takes a second or two.
+
+    Example: tercel doctor
 
     The exit status is 1 when a check fails, which means that Tercel cannot work here; warnings leave it 0.
 
     With --json it is a list of name, level ("ok", "warn", "fail"), text and remedy.
     """
-    findings = examine()
+    with progress(quiet=json) as tell:
+        findings = examine(tell)
     if json:
         print_json(findings)
     else:
-        print(report(findings, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        print(written(findings, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
     return int(any(finding.level == "fail" for finding in findings))
 
 

@@ -41,6 +41,8 @@ def record(
     A file per symbol and day, a line `nanoseconds json` per message, compressed; written every second, so a kill loses no more than that.
     The exit status is 9 when the bound is reached; nothing is ever deleted.
 
+    Example: tercel feed record binance:BTCUSDT,ETHUSDT --for 1h
+
     Parameters
     ----------
     source
@@ -82,6 +84,8 @@ def watch(
     ca: Ca = None,
 ) -> int:  # fmt: skip
     """Watch a venue's market data: prices, books, ages, rates, gaps, what was dropped and why. Ctrl-C ends it.
+
+    Example: tercel feed watch binance:BTCUSDT
 
     Parameters
     ----------

@@ -10,6 +10,8 @@ def halt(*, account: str | None = None, why: str = "by hand", timeout: float = 2
 
     With --json it prints a list: an answer for each account.
 
+    Example: tercel halt --why "the feed looks wrong"
+
     Parameters
     ----------
     account

@@ -18,6 +18,8 @@ REFUSAL = "it has other features, barriers or edge to enter, or has learnt what 
 def list_(name: str | None = None, *, json: Json = False) -> None:
     """List every version of every model.
 
+    Example: tercel models list
+
     Parameters
     ----------
     name
@@ -32,6 +34,8 @@ def list_(name: str | None = None, *, json: Json = False) -> None:
 @app.command
 def show(model: str, *, json: Json = False) -> None:
     """Show one model: what it was trained on, its features, barriers, parts, figures, stages and hashes.
+
+    Example: tercel models show eurusd@3
 
     Parameters
     ----------
@@ -52,15 +56,19 @@ def show(model: str, *, json: Json = False) -> None:
 def verify(model: str | None = None, *, json: Json = False) -> None:
     """Read stored models again: is every byte what was saved, and can this Tercel use them? Exit status 3 when one is damaged.
 
+    Example: tercel models verify eurusd
+
     Parameters
     ----------
     model
         Verify one model (NAME) or one version of it (NAME@3) only.
     """
     from tercel.cli import models_tables
+    from tercel.cli.show import progress
     from tercel.models.registry import Registry
 
-    results = Registry().verify(model)
+    with progress(quiet=json) as tell:
+        results = Registry().verify(model, tell)
     _print(results, json, models_tables.print_checks)
     damage = [one.damage for one in results if one.damage]
     if damage:
@@ -72,6 +80,8 @@ def use(model: str, *, account: str | None = None, instrument: str = "", json: J
     """Let the running trader score with another model from now on, without a stop. Exit status 1 when it refuses.
 
     The model must have been trained on the same features and barriers as the one it runs; the trader's journal says why it refused.
+
+    Example: tercel models use eurusd@4 --account paper
 
     Parameters
     ----------
@@ -102,6 +112,8 @@ def use(model: str, *, account: str | None = None, instrument: str = "", json: J
 @app.command
 def stage(model: str, stage: str, *, note: str = "", json: Json = False) -> None:
     """Make a version the candidate, the one in production, or archived; the one that was in production before is archived.
+
+    Example: tercel models stage eurusd@4 production --note "better in spring"
 
     Parameters
     ----------

@@ -8,6 +8,8 @@ from tercel.cli.show import Json, print_json, say
 def resume(*, account: str | None = None, why: str = "by hand", timeout: float = 2.0, json: Json = False) -> int:
     """Let orders be sent again. Only a running trader can do it, so that somebody checks that it is safe.
 
+    Example: tercel resume --account paper --why "the feed is back"
+
     Parameters
     ----------
     account

@@ -17,6 +17,8 @@ def status(*, account: str | None = None, json: Json = False) -> int:
 
     The exit status is 7 when no trader runs.
 
+    Example: tercel status --account paper
+
     Parameters
     ----------
     account

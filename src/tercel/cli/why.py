@@ -15,11 +15,12 @@ def why(
     account: str | None = None,
     order: int | None = None,
     last: Annotated[bool, Parameter(negative="")] = False,
+    at: str | None = None,
     json: Json = False,
 ) -> None:
     """Explain why the trader did not trade: every evaluation that ended without an order has a counted reason; or why it did.
 
-    Examples: tercel why EURUSD, tercel why --last, tercel why --order 17
+    Example: tercel why EURUSD. One order: tercel why --last, tercel why --order 17. A moment: tercel why EURUSD --at 14:30
 
     Parameters
     ----------
@@ -31,6 +32,8 @@ def why(
         Explain this order, by its number: the signal, the market and the settings behind it, and what became of it.
     last
         Explain the last order, of the instrument when one is named.
+    at
+        Explain what was seen and decided around this time, UTC: 14:30, or 2026-01-05T14:30. The input log is played again to there.
     """
     from tercel.base.codes import REASONS
     from tercel.base.errors import ConfigError
@@ -38,11 +41,21 @@ def why(
     from tercel.cli.control import chosen, frame_of, text
 
     account = chosen(account, "why")
+    if (order is not None) + last + (at is not None) > 1:
+        given = [word for word, found in (("--order", order is not None), ("--last", last), ("--at", at is not None)) if found]
+        raise ConfigError(f"why: expected one of --order, --last and --at, found {' and '.join(given)}")
+    if at is not None:
+        from tercel.cli import why_at
+
+        found_moment = why_at.explain(account, at, instrument, quiet=json)
+        if json:
+            print_json(found_moment)
+        else:
+            why_at.show(found_moment)
+        return
     if order is not None or last:
         from tercel.cli import why_order
 
-        if order is not None and last:
-            raise ConfigError("why: expected --order or --last, found both")
         found_order = why_order.explain(account, order, instrument)
         if json:
             print_json(found_order)

@@ -65,8 +65,8 @@ def explain(account: str, order: int | None, instrument: str | None = None) -> d
         "type": "limit" if intent["price"] else "market", "limit": int(intent["price"]) / 10**one.price_decimals or None,
         "mid": float(intent["mid"]), "score": float(intent["score"]), "confidence": float(intent["confidence"]),
         "position_before": (int(held[-1]["position"]) if len(held) else 0) / 10**one.size_decimals,
-        "signal": _event(before[-1], one) if len(before) else None,
-        "then": [_event(each, one) for each in mine[(mine["order"] == intent["order"]) & (mine["kind"] != OUT_INTENT)]],
+        "signal": event(before[-1], one) if len(before) else None,
+        "then": [event(each, one) for each in mine[(mine["order"] == intent["order"]) & (mine["kind"] != OUT_INTENT)]],
         "session": {"epoch": session.epoch, "mode": session.mode, "feed": session.feed, "settings_hash": session.settings_hash},
         "settings": _settings(config),
     }  # fmt: skip
@@ -78,7 +78,7 @@ def _settings(config: entries.Config | None) -> Any:
     return msgspec.json.decode(config.text) if config is not None else None
 
 
-def _event(output: Any, one: Instrument) -> dict[str, Any]:
+def event(output: Any, one: Instrument) -> dict[str, Any]:
     """One output of the core as plain values."""
     kind = int(output["kind"])
     found: dict[str, Any] = {"what": OUT_NAMES[kind], "time": format_instant(int(output["time"])), "input": int(output["input"])}

@@ -23,7 +23,7 @@ from tercel.drivers.lookahead import (
     cuts_of,
     recorded,
 )
-from tercel.drivers.session import Plan
+from tercel.drivers.session import Plan, Progress
 from tercel.models.manifest import FINAL
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 
 def check_labels(
-    plan: Plan, history: Source, barriers: TripleBarrier, *, cuts: int = CUTS, seed: int = 1, records_max: int = RECORDS_MAX
-) -> Checked:
+    plan: Plan, history: Source, barriers: TripleBarrier, *, cuts: int = CUTS, seed: int = 1, records_max: int = RECORDS_MAX,
+    progress: Progress | None = None,
+) -> Checked:  # fmt: skip
     """The data a model is trained on: features at or before a cut, and outcomes said to be known by it, do not depend on what comes after.
 
     Raises `ConfigError` for settings that do not fit the history.
@@ -53,14 +54,18 @@ def check_labels(
     def collected(records: Records) -> Dataset:
         return Collector(plan, replace(data, records=records), inputs, barriers, None).collect()
 
+    runs = 1 + len(found_cuts) * len(CHANGES)
+    if progress is not None:
+        progress("outcomes", 0, runs)
     truth = collected(data.records)
     leaks: dict[str, Leak] = {}
-    for cut in found_cuts:
-        for change in CHANGES:
+    for place, cut in enumerate(found_cuts):
+        for number, change in enumerate(CHANGES, 1 + place * len(CHANGES)):
+            if progress is not None:
+                progress(f"outcomes, cut at {format_instant(cut, 0)}, {change}", number, runs)
             other = collected(changed(data.records, cut, change, data.instruments, rng))
             for leak in (*compare_columns(_rows_of(truth), _rows_of(other), cut, change), *_compare_labels(truth, other, cut, change)):
                 leaks.setdefault(leak.name, leak)
-    runs = 1 + len(found_cuts) * len(CHANGES)
     return Checked(what=data.describe(), rows=len(truth), records=data.rows, runs=runs, cuts=found_cuts, leaks=tuple(leaks.values()))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import ConfigError, JournalError
+from tercel.base.kernel import CACHE
 from tercel.base.records import DAY_ROLL, MODEL, OUT_CANCEL, OUT_FILL, OUTPUT, TICK, TIMER, Records
 from tercel.core.engine import Engine
 from tercel.core.layout import H_CURRENCY, H_FILL_NUMBER, H_IDENTITY, H_LEDGER, H_ORDER_NUMBER, H_QUOTES, H_RISK, ID_INPUT
@@ -86,6 +87,14 @@ class State:
     input_number: int
     state_hash: str
     arrays: dict[str, npt.NDArray[Any]]
+
+
+def layout_of(engine: Engine, settings_hash: str) -> str:
+    """Names what an engine at its start, before its first input, will make of a log: with another name the log gives another state.
+
+    The state at the start holds what the instruments and their definitions made of the settings.
+    """
+    return f"{engine.layout_hash}-{engine.state_hash()[:16]}-{settings_hash}-{CACHE.name}"
 
 
 def state_of(engine: Engine, sequencer: Sequencer) -> State:

@@ -55,6 +55,11 @@ def _file(account: str, number: int) -> Path:
     return paths.bound_dir(account) / f"{number}.bound"
 
 
+def _stored(account: str) -> list[Path]:
+    """The bound models of an account, the oldest first."""
+    return sorted(paths.bound_dir(account).glob("*.bound"), key=lambda path: path.stat().st_mtime)
+
+
 class Seats:
     """The models of one trader: those of its plan, and those that it, or an earlier trader of the account, was told to take."""
 
@@ -70,10 +75,7 @@ class Seats:
         self._meaning = meaning_of(model.manifest)
         self.orders = schedule.commands(schedule.honest(model), model, engine.models, engine.config.instruments)
         self._own = frozenset(engine.models.numbers)
-        stored = sorted(paths.bound_dir(account).glob("*.bound"), key=lambda path: path.stat().st_mtime)
-        for path in stored[:-KEPT]:
-            path.unlink(missing_ok=True)
-        for path in stored[-KEPT:]:  # a log that is replayed may name them
+        for path in _stored(account)[-KEPT:]:  # a log that is replayed may name them
             try:
                 bound = bound_file.load(path)
             except DataError as error:
@@ -81,6 +83,11 @@ class Seats:
                 continue
             if bound.meaning == self._meaning:
                 engine.models.put(bound)
+
+    def prune(self) -> None:
+        """Remove the stored models that no start puts in place any more."""
+        for path in _stored(self._account)[:-KEPT]:
+            path.unlink(missing_ok=True)
 
     def take(self, wanted: str) -> Records:
         """The command that seats what a request names: "NUMBER" or "NUMBER INSTRUMENT", bound and stored by whoever asks.

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from tercel import __version__
 from tercel.base import codes, paths
 from tercel.base.errors import ConfigError, TercelError
-from tercel.base.kernel import CACHE, COMPILED
+from tercel.base.kernel import COMPILED
 from tercel.base.records import (
     DEGRADE,
     EPOCH,
@@ -45,7 +45,7 @@ from tercel.drivers.anchor import Warming
 from tercel.drivers.history import Source
 from tercel.drivers.late import LateWatch
 from tercel.drivers.publisher import Publisher
-from tercel.drivers.recovery import Recovered, Recovery, State, save_snapshot, state_of
+from tercel.drivers.recovery import Recovered, Recovery, State, layout_of, save_snapshot, state_of
 from tercel.drivers.seats import Seats
 from tercel.drivers.session import Plan, Progress, compile_core
 from tercel.drivers.settings import hash_of, text_of
@@ -113,12 +113,12 @@ class Trader:
         compile_core(self.core, progress)
         self.engine = Engine(self.core, self._take, on_rows=self._take_rows)
         self._seats = Seats(self.plan.decide, self.options.account, self.engine)
+        self._seats.prune()
         self._publisher: Publisher | None = None
         self.log, self.journal = InputLog(self.folder / "inputs"), Journal(self.folder / "journal", sync=self.options.sync)
         self.log.open()
         self.journal.open()
-        # The state at its start holds what the instruments and their definitions made of the settings: with others it is another one.
-        self.layout_hash = f"{self.engine.layout_hash}-{self.engine.state_hash()[:16]}-{hash_of(self.plan)}-{CACHE.name}"
+        self.layout_hash = layout_of(self.engine, hash_of(self.plan))
         if self.plan.complete_features.anchor:
             if self._past is None:
                 raise ConfigError(
@@ -135,6 +135,7 @@ class Trader:
         self.feed.seek(self.sequencer.market_inputs)
         self._open_view()
         self._first_commands()
+        self._publish("trading")  # whoever hears that it trades finds the whole view
         if COMPILED:
             self._step = Step(self.sequencer, self.engine, POLL_LIMIT)
         gc.collect()

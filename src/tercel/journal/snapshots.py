@@ -16,6 +16,7 @@ import math
 import mmap
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,11 +94,18 @@ def save(folder: Path, *, input_number: int, layout_hash: str, arrays: dict[str,
     return path
 
 
-def newest(folder: Path, layout_hash: str, *, skipped: list[Skipped] | None = None) -> Snapshot | None:
-    """The usable snapshot with the highest input number, or None; every newer one passed over is appended to `skipped` with its reason."""
+def newest(
+    folder: Path, layout_hash: str, *, fits: Callable[[Snapshot], bool] | None = None, skipped: list[Skipped] | None = None
+) -> Snapshot | None:
+    """The usable snapshot with the highest input number that `fits`, or None. Needs no lock.
+
+    Every newer one that cannot be used is appended to `skipped` with its reason.
+    """
     for _, path in reversed(numbered(folder, "snapshot", ".snap")):
         try:
-            return _load(path, layout_hash)
+            found = _load(path, layout_hash)
+            if fits is None or fits(found):
+                return found
         except (_UnusableError, OSError, ValueError, msgspec.MsgspecError) as error:
             if skipped is not None:
                 skipped.append(Skipped(path, str(error)))

@@ -18,7 +18,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -32,6 +32,8 @@ from tercel.base.time import NS_PER_S, clock_ns, wall_ns
 from tercel.models import manifest as manifests
 from tercel.models.manifest import Manifest
 from tercel.models.model import Model, digest
+
+Progress = Callable[[str, int, int], None]
 
 CANDIDATE: Final = "candidate"
 PRODUCTION: Final = "production"
@@ -172,15 +174,23 @@ class Registry:
             raise ConfigError(f"model {reference}: expected a version among {_choice(name, versions)}, or a stage ({', '.join(STAGES)})")
         return name, int(wanted)
 
-    def verify(self, reference: str | None = None) -> tuple[Checked, ...]:
-        """Read versions again to the last byte, trees included: all, those of "name", or one. Damage is told, not raised."""
+    def verify(self, reference: str | None = None, progress: Progress | None = None) -> tuple[Checked, ...]:
+        """Read versions again to the last byte, trees included: all, those of "name", or one. Damage is told, not raised.
+
+        `progress` is told the model that is read, how many were, and how many there are.
+        """
         if reference is None:
             chosen = [(name, version) for name in self.names() for version in self.versions(name)]
         elif "@" in reference:
             chosen = [self.resolve(reference)]
         else:
             chosen = [(self._known(reference), version) for version in self.versions(reference)]
-        return tuple(self._checked(name, version) for name, version in chosen)
+        found: list[Checked] = []
+        for name, version in chosen:
+            if progress is not None:
+                progress(f"{name}@{version}", len(found), len(chosen))
+            found.append(self._checked(name, version))
+        return tuple(found)
 
     # In.
 
