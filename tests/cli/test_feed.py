@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tercel.cli import checks_install, main
 from tercel.cli.control import frame_of
 from tercel.cli.status import summarise
 from tercel.market.feeds.recording import read
-from tests.cli.processes import Running, tercel, until
+from tests.cli.processes import Running, answer, tercel, until
 from tests.market.feeds.venue_market import MadeMarket
 from tests.market.feeds.venue_server import Venue
 from tests.traders import outputs_of
@@ -108,6 +109,28 @@ def test_record_keeps_what_comes(venue: Venue, tmp_path: Path) -> None:
     assert f"recorded {len(lines) - 2:,} messages in 2 files" in done.stdout
     assert len(lines) > 200
     assert all(json.loads(payload) for _, _, payload in lines[:50])
+
+
+def test_what_was_recorded_is_imported_and_back_tested(venue: Venue, tmp_path: Path) -> None:
+    """A recorder that is killed and started again; its folder imported, listed and traded by a back-test, as one would type it."""
+    folder, words = tmp_path / "recordings", ("feed", "record", "binance:BTCUSDT")
+    with Running(*words, "--to", str(folder), *reached(venue)) as running:
+        until(lambda: sum(path.stat().st_size for path in folder.glob("*.gz")) > 5_000, "a recording")
+        running.process.kill()
+    before = len(list(read(sorted(folder.iterdir()))))
+    done = tercel(*words, "--for", "2s", "--to", str(folder), *reached(venue))
+    assert done.returncode == 0, done.stderr
+    assert len(list(read(sorted(folder.iterdir())))) > before > 50
+    done = tercel("data", "import", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "BTCUSDT@binance: defined as crypto" in done.stdout
+    listed = {one["kind"]: one["rows"] for one in answer("data", "list")}
+    assert listed.keys() == {"quote", "trade", "book"}
+    shown = tercel("data", "check").stdout
+    assert re.search(r"BTCUSDT@binance quote: (\d+ rows share a time; )?1 holes that the recorder knew of, [\d.]+ s in all", shown)
+    done = tercel("backtest", "BTCUSDT@binance", "--bars", "1s", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ticks"] == listed["quote"]
 
 
 def now() -> dict[str, Any]:

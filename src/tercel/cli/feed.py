@@ -13,10 +13,14 @@ from cyclopts import App, Parameter
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, parse_duration, wall_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Group
 
     from tercel.market.feeds.live import LiveFeed
+    from tercel.market.feeds.live_venues import Source
     from tercel.market.feeds.session import Tape
+    from tercel.market.instruments import Instrument
 
 app = App(name="feed", help="Watch or record a live venue's market data.")
 
@@ -56,8 +60,9 @@ def record(
 
     venue, symbols = live_venues.parse(source)
     folder = to or Path("recordings") / venue
-    recording = Recording(folder, symbols, round(size_max * GB))
-    feed = _open(source, endpoint, rest, ca, recording)
+    reached, instruments = _define(source, endpoint, rest, ca)
+    recording = Recording(folder, instruments, round(size_max * GB))
+    feed = _open(reached, instruments, recording)
     say(f"recording {', '.join(symbols)} of {venue} to {short(folder.resolve())}   (Ctrl-C ends it)")
     told_ns = clock_ns()
     try:
@@ -92,7 +97,7 @@ def watch(
     """
     import msgspec
 
-    feed = _open(source, endpoint, rest, ca, None)
+    feed = _open(*_define(source, endpoint, rest, ca), None)
     view = View(feed)
     due_ns = clock_ns()
     try:
@@ -166,20 +171,25 @@ class View:
         }  # fmt: skip
 
 
-def _open(source: str, endpoint: str | None, rest: str | None, ca: Path | None, tape: Tape | None) -> LiveFeed:
-    """A feed of everything the venue has of the symbols, books too; the catalog is not touched."""
-    import random
-
+def _define(source: str, endpoint: str | None, rest: str | None, ca: Path | None) -> tuple[Source, list[Instrument]]:
+    """A venue and its own definitions of the symbols, numbered; the catalog is not touched."""
     import msgspec
 
     from tercel.market.feeds import live_venues
 
     venue, symbols = live_venues.parse(source)
     reached = live_venues.Source(venue=venue, symbols=symbols, endpoint=endpoint, rest=rest, authority=str(ca) if ca else None)
-    defined = live_venues.define(reached)
-    numbered = [msgspec.structs.replace(one, id=number) for number, one in enumerate(defined, 1)]
+    return reached, [msgspec.structs.replace(one, id=number) for number, one in enumerate(live_venues.define(reached), 1)]
+
+
+def _open(reached: Source, instruments: Sequence[Instrument], tape: Tape | None) -> LiveFeed:
+    """A feed of everything the venue has of them, books too."""
+    import random
+
+    from tercel.market.feeds import live_venues
+
     chance = random.Random(wall_ns())  # noqa: S311 - it spreads reconnects, no more
-    return live_venues.open_feed(reached, numbered, clock=wall_ns, chance=chance, depth=True, tape=tape)
+    return live_venues.open_feed(reached, instruments, clock=wall_ns, chance=chance, depth=True, tape=tape)
 
 
 def _turns(feed: LiveFeed, for_: str | None) -> Any:
