@@ -239,15 +239,13 @@ def _drawn(now: dict[str, Any]) -> Group:
     from tercel.base.text import table
 
     colour = "green" if now["state"] == "live" else "yellow"
-    age = "-" if now["age_s"] is None else f"{now['age_s'] * 1e3:,.0f} ms"
-    head = Text.assemble(
-        f"{now['venue']}: ", (now["state"], colour), f"   age {age}   {now['messages_per_s']:,.0f} messages/s   {now['messages']:,} in all"
-    )
+    rates = f"   age {_age(now['age_s'])}   {now['messages_per_s']:,.0f} messages/s   {now['messages']:,} in all"
+    head = Text.assemble(f"{now['venue']}: ", (now["state"], colour), rates)
     rows = [
         (
             one["symbol"], _number(one["bid"], one["decimals"]), _number(one["ask"], one["decimals"]),
-            _number(one["spread"], one["decimals"]), "-" if one["age_s"] is None else f"{one['age_s'] * 1e3:,.0f} ms",
-            f"{one['records_per_s']:,.0f}", "valid" if one["book_valid"] else "waiting", _levels(one["bids"]), _levels(one["asks"]),
+            _number(one["spread"], one["decimals"]), _age(one["age_s"]), f"{one['records_per_s']:,.0f}",
+            "valid" if one["book_valid"] else "waiting", _levels(one["bids"], one["decimals"]), _levels(one["asks"], one["decimals"]),
         )
         for one in now["instruments"]
     ]  # fmt: skip
@@ -265,5 +263,11 @@ def _number(value: float | None, decimals: int) -> str:
     return "-" if value is None else f"{value:,.{decimals}f}"
 
 
-def _levels(levels: Any) -> str:
-    return "\n".join(f"{price:g} x {size:g}" for price, size in levels[:LEVELS])
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1e3:,.0f} ms" if seconds < 1.0 else f"{seconds:,.1f} s"
+
+
+def _levels(levels: Any, decimals: int) -> str:
+    return "\n".join(f"{price:,.{decimals}f} x {size:.8g}" for price, size in levels[:LEVELS])
