@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tercel.cli import checks_install, main
 from tercel.cli.control import frame_of
 from tercel.cli.status import summarise
 from tercel.market.feeds.recording import read
-from tests.cli.processes import Running, tercel, until
+from tests.cli.processes import Running, answer, tercel, until
 from tests.market.feeds.venue_market import MadeMarket
 from tests.market.feeds.venue_server import Venue
 from tests.traders import outputs_of
@@ -61,6 +62,8 @@ def test_watch_shows_a_screen(venue: Venue) -> None:
     assert "binance: live" in done.stdout
     assert "ETHUSDT" in done.stdout
     assert "reconnects: 0" in done.stdout
+    levels = re.findall(r"([\d,]+\.\d\d) x [\d.]+", done.stdout)
+    assert len(levels) >= 10  # with the decimals of their price
 
 
 @pytest.mark.parametrize(
@@ -110,17 +113,39 @@ def test_record_keeps_what_comes(venue: Venue, tmp_path: Path) -> None:
     assert all(json.loads(payload) for _, _, payload in lines[:50])
 
 
+def test_what_was_recorded_is_imported_and_back_tested(venue: Venue, tmp_path: Path) -> None:
+    """A recorder that is killed and started again; its folder imported, listed and traded by a back-test, as one would type it."""
+    folder, words = tmp_path / "recordings", ("feed", "record", "binance:BTCUSDT")
+    with Running(*words, "--to", str(folder), *reached(venue)) as running:
+        until(lambda: sum(path.stat().st_size for path in folder.glob("*.gz")) > 5_000, "a recording")
+        running.process.kill()
+    before = len(list(read(sorted(folder.iterdir()))))
+    done = tercel(*words, "--for", "2s", "--to", str(folder), *reached(venue))
+    assert done.returncode == 0, done.stderr
+    assert len(list(read(sorted(folder.iterdir())))) > before > 50
+    done = tercel("data", "import", str(folder))
+    assert done.returncode == 0, done.stderr
+    assert "BTCUSDT@binance: defined as crypto" in done.stdout
+    listed = {one["kind"]: one["rows"] for one in answer("data", "list")}
+    assert listed.keys() == {"quote", "trade", "book"}
+    shown = tercel("data", "check").stdout
+    assert re.search(r"BTCUSDT@binance quote: (\d+ rows share a time; )?1 holes that the recorder knew of, [\d.]+ s in all", shown)
+    done = tercel("backtest", "BTCUSDT@binance", "--bars", "1s", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ticks"] == listed["quote"]
+
+
 def now() -> dict[str, Any]:
     """What `tercel status --json` prints, without a process of its own."""
     return summarise("paper", frame_of("paper"), running=True)
 
 
 def test_run_trades_on_live_data_through_a_reset(venue: Venue, tmp_path: Path) -> None:
-    """`tercel run --feed binance:…` for ten seconds: it trades, status tells of the feed, a lost connection is survived."""
+    """`tercel run --feed binance:…`: it trades, status tells of the feed, a lost connection is survived."""
     path = tmp_path / "tercel.toml"
     rule = "fast = 1\nslow = 3\nvolatility_rows = 3\nenter = 0.1\nexit = 0.0\nsize_lots = 0.01\n"
     path.write_text(f'[bars]\nevery = "50ms"\ngrace = "10ms"\n[rule]\n{rule}[venue]\ntaker_fee = 0.0\nmaker_fee = 0.0\n')
-    words = ("run", "--feed", "binance:BTCUSDT,ETHUSDT", "--settings", str(path), "--for", "10s", "--no-desk", "--sync", "never")
+    words = ("run", "--feed", "binance:BTCUSDT,ETHUSDT", "--settings", str(path), "--for", "60s", "--no-desk", "--sync", "never")
     with Running(*words, *reached(venue)) as running:
         running.ready()
         until(lambda: now()["feed_state"] == "live", "a live feed")
@@ -133,10 +158,9 @@ def test_run_trades_on_live_data_through_a_reset(venue: Venue, tmp_path: Path) -
         assert after["feed_gaps"] >= 1
         found = checks_install.feed()
         assert found.text.startswith("paper: binance live, newest data")
-        until(lambda: now()["fills"] > after["fills"] > 0 or running.process.poll() is not None, "fills after it")
+        until(lambda: now()["fills"] > max(0, after["fills"]) or running.process.poll() is not None, "fills after it")
         assert now()["inputs"] > before["inputs"]
-        until(lambda: running.process.poll() is not None, "its end")
-    assert running.process.returncode == 0, running.err
+        assert running.end() == 0, running.err
     assert "stopped:" in running.out
     assert "account paper: not running, paper, feed binance\nfeed: 1 reconnects" in tercel("status").stdout
     assert len(outputs_of("paper"))

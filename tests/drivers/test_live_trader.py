@@ -31,6 +31,8 @@ from tercel.market.feeds import live_venues
 from tercel.market.feeds.binance import Binance
 from tercel.market.feeds.care import Care
 from tercel.market.feeds.recording import Recording
+from tercel.market.importers.batch import Options
+from tercel.market.importers.run import import_files
 from tercel.market.instruments import Instrument
 from tercel.risk.limits import Limits
 from tests.market.feeds.sessions import QUICK, numbered, replayed
@@ -126,9 +128,9 @@ def same(live: Records, tested: Records, last_ns: int) -> None:
 
 
 def test_live_is_the_back_test_of_its_recording(venue: Venue, tmp_path: Path) -> None:
-    """Recorded while it traded, through two sockets and a lost connection: decoded anew and back-tested, the same orders and fills."""
+    """Recorded while it traded, through two sockets and a lost connection: decoded anew or imported, and back-tested, the same orders."""
     instruments = tuple(Catalog().register(one) for one in numbered(venue))
-    recording = Recording(tmp_path / "to", SYMBOLS, 10**9)
+    recording = Recording(tmp_path / "to", instruments, 10**9)
     source = live_venues.Source(venue="binance", symbols=SYMBOLS, endpoint=venue.url, authority=str(venue.authority), care=Care(**QUICK))
     feed = live_venues.open_feed(
         source, instruments, clock=wall_ns, chance=random.Random(1), depth=False, kinds=live_venues.kinds_for("mid"), tape=recording
@@ -156,6 +158,12 @@ def test_live_is_the_back_test_of_its_recording(venue: Venue, tmp_path: Path) ->
     played = decoded[: trader.feed.position]
     tested = Backtest(PLAN, Decoded(instruments, played)).run()
     same(live, tested.outputs, int(played["ts_recv"][-1]))
+
+    # The same through the catalog, as `tercel data import` and `tercel backtest` do it: the outage is in the series.
+    import_files([tmp_path / "to"], Options(), Catalog().root)
+    tested = Backtest(PLAN, history([one.name for one in instruments])).run()
+    same(live, tested.outputs[tested.outputs["time"] <= int(played["ts_recv"][-1])], int(played["ts_recv"][-1]))
+    assert tested.outputs["time"][-1] > played["ts_recv"][played["kind"] == GAP][-1]
 
 
 def test_imported_quotes_give_the_same_orders(venue: Venue, tmp_path: Path) -> None:

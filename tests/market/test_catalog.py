@@ -7,11 +7,12 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tercel.base import paths
 from tercel.base.errors import ConfigError, DataError
-from tercel.base.records import BAR_VIEW, BASIS_BID, TICK
+from tercel.base.records import BAR_VIEW, BASIS_BID, GAP, QUOTE, TICK
 from tercel.base.time import NS_PER_DAY, NS_PER_MIN, NS_PER_S
 from tercel.market.catalog import Catalog
 from tercel.market.check import check
@@ -150,3 +151,28 @@ def test_replaced_partitions_leave_nothing_behind(home: Path) -> None:
     catalog.add(eurusd(), "quote", quotes([START_NS + 1], [1.2]))
     assert len(everything(catalog.records("EURUSD", "quote"))) == 2
     assert len(list(catalog.root.rglob("*.parquet"))) == len(list(paths.mapped_dir().rglob("*.rows"))) == 1
+
+
+def test_a_catalog_of_an_earlier_version_is_read_and_taken_over(home: Path) -> None:
+    """Version 1 knew no gaps: its partitions lack the column. They are read as they were; with the next change the catalog is version 2."""
+    catalog = Catalog()
+    rows = quotes([START_NS, START_NS + 1], [1.1, 1.2])
+    catalog.add(eurusd(), "quote", rows)
+    part = catalog.manifest().series[0].parts[0]
+    path = catalog.root / part.path
+    pq.write_table(pq.read_table(path).drop_columns(["kind"]), path)
+    manifest = catalog.root / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"version": 2', '"version": 1'))
+    old = Catalog()
+    assert old.manifest().version == 1
+    assert not check(old, old.datasets())[0].damage
+    assert everything(old.records("EURUSD@oanda", "quote"))["price"].tolist() == [1.1, 1.2]
+    gap = quotes([START_NS + 2], [float("nan")])
+    gap["kind"] = GAP
+    old.add(eurusd(), "quote", gap)
+    kept = everything(Catalog().records("EURUSD@oanda", "quote"))
+    assert kept["kind"].tolist() == [QUOTE, QUOTE, GAP]
+    assert Catalog().manifest().version == 2
+    manifest.write_text(manifest.read_text().replace('"version": 2', '"version": 3'))
+    with pytest.raises(DataError, match="expected version 1 to 2, found 3; use the Tercel that wrote it"):
+        Catalog().datasets()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tercel.base.records import TICK
-from tercel.base.time import NS_PER_H, NS_PER_MIN, parse_instant
+from tercel.base.records import GAP, TICK
+from tercel.base.time import NS_PER_H, NS_PER_MIN, NS_PER_S, parse_instant
 from tercel.market.definitions import definition
 from tercel.market.manifest import Key
 from tercel.market.quality import Counts, Quality
@@ -78,3 +78,17 @@ def test_an_empty_block_counts_nothing() -> None:
     quality = Quality(Key("EURUSD", "oanda", "quote"), instrument)
     quality.add(np.empty(0, TICK))
     assert quality.counts == Counts()
+
+
+def test_a_hole_lasts_from_a_gap_to_the_next_row() -> None:
+    """Gaps in a row are one hole; what is missing before the first row is none; blocks may be cut anywhere."""
+    instrument = definition("BTCUSD", "bitfinex")
+    assert instrument is not None
+    start = parse_instant("2024-07-18T12:00")
+    rows = quotes([start + second * NS_PER_S for second in (0, 1, 2, 2, 2, 9, 10, 10, 11)], [1.0] * 9)
+    rows["kind"][[0, 3, 4, 7]] = GAP
+    for cuts in range(1, 9):
+        quality = Quality(Key("BTCUSD", "bitfinex", "quote"), instrument)
+        for part in np.array_split(rows, cuts):
+            quality.add(part)
+        assert (quality.counts.holes, quality.counts.holes_ns, quality.counts.rows) == (2, 8 * NS_PER_S, 9)

@@ -143,6 +143,8 @@ def findings(counts: Counts) -> list[str]:
         f"{counts.locked:,} locked quotes: kept", f"{counts.one_sided:,} one-sided quotes: kept", f"{counts.bars_absent:,} bars absent",
         f"{counts.days_absent:,} sessions without data",
     ]  # fmt: skip
+    if counts.holes:
+        lines.append(f"{counts.holes:,} holes that the recorder knew of, {_span(counts.holes_ns)} in all: kept as gaps")
     if counts.gaps:
         lines.append(f"{counts.gaps:,} gaps, the longest {_span(counts.gap_ns_max)} after {format_instant(counts.gap_at_ns, 0)}")
     return [line for line in lines if not line.startswith("0 ")]

@@ -13,10 +13,14 @@ from cyclopts import App, Parameter
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, parse_duration, wall_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Group
 
     from tercel.market.feeds.live import LiveFeed
+    from tercel.market.feeds.live_venues import Source
     from tercel.market.feeds.session import Tape
+    from tercel.market.instruments import Instrument
 
 app = App(name="feed", help="Watch or record a live venue's market data.")
 
@@ -58,8 +62,9 @@ def record(
 
     venue, symbols = live_venues.parse(source)
     folder = to or Path("recordings") / venue
-    recording = Recording(folder, symbols, round(size_max * GB))
-    feed = _open(source, endpoint, rest, ca, recording)
+    reached, instruments = _define(source, endpoint, rest, ca)
+    recording = Recording(folder, instruments, round(size_max * GB))
+    feed = _open(reached, instruments, recording)
     say(f"recording {', '.join(symbols)} of {venue} to {short(folder.resolve())}   (Ctrl-C ends it)")
     told_ns = clock_ns()
     try:
@@ -96,7 +101,7 @@ def watch(
     """
     import msgspec
 
-    feed = _open(source, endpoint, rest, ca, None)
+    feed = _open(*_define(source, endpoint, rest, ca), None)
     view = View(feed)
     due_ns = clock_ns()
     try:
@@ -170,20 +175,25 @@ class View:
         }  # fmt: skip
 
 
-def _open(source: str, endpoint: str | None, rest: str | None, ca: Path | None, tape: Tape | None) -> LiveFeed:
-    """A feed of everything the venue has of the symbols, books too; the catalog is not touched."""
-    import random
-
+def _define(source: str, endpoint: str | None, rest: str | None, ca: Path | None) -> tuple[Source, list[Instrument]]:
+    """A venue and its own definitions of the symbols, numbered; the catalog is not touched."""
     import msgspec
 
     from tercel.market.feeds import live_venues
 
     venue, symbols = live_venues.parse(source)
     reached = live_venues.Source(venue=venue, symbols=symbols, endpoint=endpoint, rest=rest, authority=str(ca) if ca else None)
-    defined = live_venues.define(reached)
-    numbered = [msgspec.structs.replace(one, id=number) for number, one in enumerate(defined, 1)]
+    return reached, [msgspec.structs.replace(one, id=number) for number, one in enumerate(live_venues.define(reached), 1)]
+
+
+def _open(reached: Source, instruments: Sequence[Instrument], tape: Tape | None) -> LiveFeed:
+    """A feed of everything the venue has of them, books too."""
+    import random
+
+    from tercel.market.feeds import live_venues
+
     chance = random.Random(wall_ns())  # noqa: S311 - it spreads reconnects, no more
-    return live_venues.open_feed(reached, numbered, clock=wall_ns, chance=chance, depth=True, tape=tape)
+    return live_venues.open_feed(reached, instruments, clock=wall_ns, chance=chance, depth=True, tape=tape)
 
 
 def _turns(feed: LiveFeed, for_: str | None) -> Any:
@@ -233,15 +243,13 @@ def _drawn(now: dict[str, Any]) -> Group:
     from tercel.base.text import table
 
     colour = "green" if now["state"] == "live" else "yellow"
-    age = "-" if now["age_s"] is None else f"{now['age_s'] * 1e3:,.0f} ms"
-    head = Text.assemble(
-        f"{now['venue']}: ", (now["state"], colour), f"   age {age}   {now['messages_per_s']:,.0f} messages/s   {now['messages']:,} in all"
-    )
+    rates = f"   age {_age(now['age_s'])}   {now['messages_per_s']:,.0f} messages/s   {now['messages']:,} in all"
+    head = Text.assemble(f"{now['venue']}: ", (now["state"], colour), rates)
     rows = [
         (
             one["symbol"], _number(one["bid"], one["decimals"]), _number(one["ask"], one["decimals"]),
-            _number(one["spread"], one["decimals"]), "-" if one["age_s"] is None else f"{one['age_s'] * 1e3:,.0f} ms",
-            f"{one['records_per_s']:,.0f}", "valid" if one["book_valid"] else "waiting", _levels(one["bids"]), _levels(one["asks"]),
+            _number(one["spread"], one["decimals"]), _age(one["age_s"]), f"{one['records_per_s']:,.0f}",
+            "valid" if one["book_valid"] else "waiting", _levels(one["bids"], one["decimals"]), _levels(one["asks"], one["decimals"]),
         )
         for one in now["instruments"]
     ]  # fmt: skip
@@ -259,5 +267,11 @@ def _number(value: float | None, decimals: int) -> str:
     return "-" if value is None else f"{value:,.{decimals}f}"
 
 
-def _levels(levels: Any) -> str:
-    return "\n".join(f"{price:g} x {size:g}" for price, size in levels[:LEVELS])
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1e3:,.0f} ms" if seconds < 1.0 else f"{seconds:,.1f} s"
+
+
+def _levels(levels: Any, decimals: int) -> str:
+    return "\n".join(f"{price:,.{decimals}f} x {size:.8g}" for price, size in levels[:LEVELS])

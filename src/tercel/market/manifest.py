@@ -24,7 +24,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 BASES: Final = {"trade": BASIS_TRADE, "bid": BASIS_BID, "ask": BASIS_ASK, "mid": BASIS_MID}
 FILE: Final = "manifest.json"
 LOCK: Final = "writer.lock"
-VERSION: Final = 1
+VERSION: Final = 2  # 2: series of quotes and trades may hold gaps. What 1 wrote is read, and becomes 2 with the next change
 SOURCES_MAX: Final = 10_000  # newest sources remembered per series; older ones are forgotten, the rows are not
 
 
@@ -117,13 +117,14 @@ def load(root: Path) -> Manifest:
         return Manifest()
     except (msgspec.DecodeError, OSError) as error:
         raise DataError(f"{path}: expected the catalog's manifest, found something else ({error}); restore it from a backup") from error
-    if manifest.version != VERSION:
-        raise DataError(f"{path}: expected version {VERSION}, found {manifest.version}; use the Tercel that wrote it")
+    if not 1 <= manifest.version <= VERSION:
+        raise DataError(f"{path}: expected version 1 to {VERSION}, found {manifest.version}; use the Tercel that wrote it")
     return manifest
 
 
 def save(root: Path, manifest: Manifest) -> None:
     """Replace the manifest of a catalog folder, durably and in one step."""
+    manifest.version = VERSION
     manifest.series.sort(key=lambda series: series.key)
     staged = root / f".{FILE}.tmp"
     with staged.open("wb") as file:

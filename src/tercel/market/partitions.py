@@ -1,7 +1,8 @@
 """Parquet partitions: which records share a file, which columns they have, and the way there and back without losing a bit.
 
-NaN ("the source does not say") is stored as null. What follows from the key (the kind of a quote, the basis of a bar, its arrival at open +
-interval) is not stored.
+NaN ("the source does not say") is stored as null. What follows from the key (the basis of a bar, its arrival at open + interval) is not
+stored. A series of quotes or trades may hold GAP rows, where its recorder knew that something is missing: `kind` tells them. A column that
+a file lacks, because an older version wrote it, has the value that follows from the key.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import DataError
-from tercel.base.records import BAR, BAR_VIEW, BOOK, QUOTE, TICK, TRADE, Records
+from tercel.base.records import BAR, BAR_VIEW, BOOK, BOOK_CLEAR, GAP, QUOTE, TICK, TRADE, Records
 from tercel.base.time import NS_PER_H, NS_PER_MIN
 from tercel.market.manifest import BASES, Key, Kind
 
@@ -28,18 +29,18 @@ READ_ROWS: Final = 1 << 16
 _ORDER: Final = ("ts_event", "ts_recv", "kind", "side", "flags", "price", "size", "ref")
 COLUMNS: Final[dict[Kind, dict[str, str]]] = {  # column of the file -> field of the record
     "quote": {
-        "ts_event": "ts_event", "ts_recv": "ts_recv", "flags": "flags", "bid": "price", "bid_size": "size", "ask": "price2",
+        "ts_event": "ts_event", "ts_recv": "ts_recv", "kind": "kind", "flags": "flags", "bid": "price", "bid_size": "size", "ask": "price2",
         "ask_size": "size2", "ref": "ref",
     },
-    "trade": {name: name for name in _ORDER if name != "kind"},
+    "trade": {name: name for name in _ORDER},
     "bar": {name: name for name in ("ts_event", "flags", "open", "high", "low", "close", "volume")},
-    "book": {name: name for name in _ORDER},
+    "book": {name: name for name in _ORDER} | {"ask_horizon": "price2"},
     "order": {name: name for name in _ORDER},
 }  # fmt: skip
 # Measured on real ticks: prices of a day repeat so much that a dictionary beats byte-stream-split by half; volumes hardly repeat. Ids grow.
 _ENCODING: Final = {**dict.fromkeys(("ts_event", "ts_recv", "ref"), "DELTA_BINARY_PACKED"), "volume": "BYTE_STREAM_SPLIT"}
 _DICTIONARY: Final = frozenset((
-    "kind", "side", "flags", "bid", "bid_size", "ask", "ask_size", "price", "size", "open", "high", "low", "close",
+    "kind", "side", "flags", "bid", "bid_size", "ask", "ask_size", "price", "size", "open", "high", "low", "close", "ask_horizon",
 ))  # fmt: skip
 _KIND_CODES: Final = {"quote": QUOTE, "trade": TRADE, "bar": BAR, "book": BOOK, "order": 0}
 
@@ -73,11 +74,12 @@ def canonical(key: Key, records: Records) -> Records:
     if key.kind == "bar":
         rows["kind"], rows["side"], rows["ts_recv"] = BAR, BASES[key.basis], rows["ts_event"] + key.interval_ns
     elif key.kind == "quote":
-        rows["kind"], rows["side"] = QUOTE, 0
+        rows["kind"], rows["side"] = np.where(rows["kind"] == GAP, GAP, QUOTE), 0
     else:
-        rows["price2"] = rows["size2"] = np.nan
+        rows["price2"] = np.where(rows["kind"] == BOOK_CLEAR, rows["price2"], np.nan)  # of a cleared book it is the asks' horizon
+        rows["size2"] = np.nan
         if key.kind == "trade":
-            rows["kind"] = TRADE
+            rows["kind"] = np.where(rows["kind"] == GAP, GAP, TRADE)
     for name in rows.dtype.names or ():
         if rows.dtype[name].kind == "f":
             values = rows[name]
@@ -135,7 +137,8 @@ def read(path: Path, key: Key) -> Iterator[Records]:
 
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for batch in file.iter_batches(READ_ROWS, columns=list(COLUMNS[key.kind]), use_threads=False):
+            there = [name for name in COLUMNS[key.kind] if name in file.schema_arrow.names]
+            for batch in file.iter_batches(READ_ROWS, columns=there, use_threads=False):
                 yield _records(batch, key)
     except FileNotFoundError:
         raise DataError(f"{path}: the partition is gone; read again if an import has just finished, else import its source again") from None
@@ -160,7 +163,8 @@ def _records(batch: pa.RecordBatch, key: Key) -> Records:
     elif key.kind != "quote":
         rows["price2"] = rows["size2"] = np.nan
     for name, field in COLUMNS[key.kind].items():
-        rows[field] = batch.column(name).to_numpy(zero_copy_only=False)
+        if name in batch.schema.names:
+            rows[field] = batch.column(name).to_numpy(zero_copy_only=False)
     if key.kind == "bar":
         rows["ts_recv"] = rows["ts_event"] + key.interval_ns
     return rows

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tercel.base.records import Records
+from tercel.base.records import BOOK_CLEAR, GAP, Records
 from tercel.base.time import NS_PER_MIN
 from tercel.market.instruments import Instrument
 from tercel.market.manifest import Key
@@ -22,7 +22,10 @@ GAP_NS: Final = 5 * NS_PER_MIN  # silence inside the session that counts as a ga
 
 
 class Counts(msgspec.Struct):
-    """Counts over one series. `gaps` are silences inside the session; `days_absent` are whole sessions without a row (holidays, too)."""
+    """Counts over one series. `gaps` are silences inside the session; `days_absent` are whole sessions without a row (holidays, too).
+
+    `holes` are places between rows where the recorder says that something is missing (GAP rows), `holes_ns` is the time they last.
+    """
 
     rows: int = 0
     first_ns: int = 0
@@ -37,6 +40,8 @@ class Counts(msgspec.Struct):
     crossed: int = 0
     locked: int = 0
     one_sided: int = 0
+    holes: int = 0
+    holes_ns: int = 0
 
 
 class Quality:
@@ -44,6 +49,7 @@ class Quality:
 
     def __init__(self, key: Key, instrument: Instrument) -> None:
         self._key, self._session, self.counts = key, instrument.session, Counts()
+        self._in_hole, self._told_ns = False, 0  # time of the newest row that is neither gap nor cleared book
 
     def add(self, rows: Records) -> None:
         """Count a block (the kind's view, sorted by time, after everything before it)."""
@@ -52,6 +58,7 @@ class Quality:
         counts, times = self.counts, np.ascontiguousarray(rows["ts_event"])
         before = counts.last_ns if counts.rows else int(times[0])
         self._count_gaps(np.concatenate([[before], times]))
+        self._count_holes(times, rows["kind"])
         counts.same_time += int((times[1:] == times[:-1]).sum())
         counts.duplicates += repeats(rows)
         if self._key.kind == "quote":
@@ -62,6 +69,19 @@ class Quality:
         counts.first_ns = counts.first_ns if counts.rows else int(times[0])
         counts.last_ns = int(times[-1])
         counts.rows += len(rows)
+
+    def _count_holes(self, times: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8]) -> None:
+        """A hole lasts from the last row before its gaps to the first one behind them; a cleared book is no row."""
+        told = kinds != BOOK_CLEAR
+        gap = kinds[told] == GAP
+        after = np.append(self._in_hole, gap)
+        self._in_hole = bool(after[-1])
+        ends, times = after[:-1][~gap], times[told][~gap]
+        if len(times):
+            ends[0] &= self._told_ns > 0  # what is missing before the first row is no hole
+            self.counts.holes += int(ends.sum())
+            self.counts.holes_ns += int(np.diff(times, prepend=self._told_ns)[ends].sum())
+            self._told_ns = int(times[-1])
 
     def _count_gaps(self, times: npt.NDArray[np.int64]) -> None:
         interval = self._key.interval_ns

@@ -14,6 +14,7 @@ import random
 import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, Protocol
 
 from picows import WSError, WSHandshakeError
@@ -73,6 +74,10 @@ class Decoder(Protocol):
 
 class Tape(Protocol):
     """What writes down a session as it came."""
+
+    @property
+    def wanted(self) -> AbstractSet[str]:
+        """Symbols whose snapshot it wants, whether the book does or not."""
 
     def message(self, payload: Message, recv_ns: int) -> None:
         """A message of the socket, before it is decoded."""
@@ -279,7 +284,7 @@ class Session:
             await asyncio.sleep(min(LOOK_EVERY_S, self.care.request_every))
             if not self.connected or _now_s() < self.paused_until_s:
                 continue
-            wanted = self.decoder.wanted_snapshots()
+            wanted = tuple(dict.fromkeys([*self.decoder.wanted_snapshots(), *(self._tape.wanted if self._tape is not None else ())]))
             for symbol in [known for known in retries if known not in wanted]:
                 del retries[symbol]
                 due_s.pop(symbol, None)
@@ -307,6 +312,8 @@ class Session:
         self.snapshots += 1
         if self._tape is not None:
             self._tape.snapshot(symbol, answer.body, now_ns)
+        if symbol not in self.decoder.wanted_snapshots():
+            return  # the tape alone wanted it
         records = self.decoder.snapshot(symbol, answer.body, now_ns)
         if len(records):
             self._deliver(records)

@@ -5,7 +5,8 @@
 
 Nothing is ever unpacked to disk or held whole. A file that unpacks to more than `PLAIN_BYTES_MAX`, or beyond `RATIO_FREE_BYTES` to more
 than `RATIO_MAX` times its size, is refused while it is read: it is a bomb, not market data (real files unpack to 3 to 40 times their
-size). Damage and truncation are a `DataError`, whatever the library says. Formats compressed inside, such as Parquet, are left alone.
+size). Damage and truncation are a `DataError`, whatever the library says; whoever can use what is whole of a file that was cut off opens it
+with `cut_off`, and asks `cut_off` at the end. Formats compressed inside, such as Parquet, are left alone.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ def packing(data: bytes) -> str:
 class Plain(io.BufferedReader):
     """The plain bytes of one file. `inner` is its name inside a zip, else the name on disk without a compression's ending."""
 
-    def __init__(self, path: Path, name: str, stream: BinaryIO, file: BinaryIO) -> None:
-        self._bounded = _Bounded(path, stream, file)
+    def __init__(self, path: Path, name: str, stream: BinaryIO, file: BinaryIO, cut_off: bool = False) -> None:
+        self._bounded = _Bounded(path, stream, file, cut_off)
         self.path, self.inner = path, name
         super().__init__(self._bounded, _BUFFER_BYTES)
 
@@ -48,12 +49,20 @@ class Plain(io.BufferedReader):
         """The share of the compressed file that is read, 0 to 1."""
         return self._bounded.fraction()
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the file has turned out to end in the middle; only where that is allowed."""
+        return self._bounded.cut_off
+
 
 class _Bounded(io.RawIOBase):
     """Counts what comes out against what went in; turns every complaint of a library into a `DataError`."""
 
-    def __init__(self, path: Path, stream: BinaryIO, file: BinaryIO) -> None:
+    def __init__(self, path: Path, stream: BinaryIO, file: BinaryIO, cut_off: bool) -> None:
         self._path, self._stream, self._file = path, stream, file
+        # One step of the library at a time, so that what comes before the end of a file that was cut off is not lost with it.
+        self._read = getattr(stream, "read1", stream.read) if cut_off else stream.read
+        self._may_end, self.cut_off = cut_off, False
         self._size, self._done = max(1, path.stat().st_size), 0
 
     def readable(self) -> bool:
@@ -64,8 +73,12 @@ class _Bounded(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         try:
-            data = self._stream.read(len(buffer))
-        except (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError) as error:
+            data = b"" if self.cut_off else self._read(len(buffer))
+        except EOFError as error:
+            if not self._may_end:
+                raise damaged(self._path, error) from error
+            self.cut_off, data = True, b""
+        except (OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError) as error:
             raise damaged(self._path, error) from error
         self._done += len(data)
         if self._done > PLAIN_BYTES_MAX or self._done > max(RATIO_FREE_BYTES, RATIO_MAX * self._size):
@@ -84,7 +97,7 @@ def damaged(path: Path, error: Exception) -> DataError:
 
 
 @contextmanager
-def open_plain(path: Path, member: str | None = None) -> Iterator[Plain]:
+def open_plain(path: Path, member: str | None = None, cut_off: bool = False) -> Iterator[Plain]:
     """The plain bytes of a file. In a zip, `member` says which file; without it the zip has to hold one, or one that ends in .csv.
 
     Raises `DataError` for a damaged file, a zip with another number of files, an encrypted one, and, while reading, beyond the bounds.
@@ -102,7 +115,7 @@ def open_plain(path: Path, member: str | None = None) -> Iterator[Plain]:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
         if stream is not file:
             stack.callback(stream.close)
-        yield stack.enter_context(Plain(path, name, stream, file))
+        yield stack.enter_context(Plain(path, name, stream, file, cut_off))
 
 
 def members(path: Path) -> list[str]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from tercel.base.errors import ConfigError, DataError
+from tercel.market.importers import recordings
 from tercel.market.importers.batch import Format, Head
-from tercel.market.importers.compressed import members, open_plain, packing, sole
+from tercel.market.importers.compressed import damaged, members, open_plain, packing, sole
 
 MODULES: Final = (  # asked in this order
     "parquet",
@@ -24,6 +25,7 @@ MODULES: Final = (  # asked in this order
     "lobster",  # before LEAN: a message has the shape of one of its bars
     "lean",
     "tardis",
+    "recordings",  # before the collector's, whose lines they have
     "binance_collector",
     "binance_klines",
     "bybit",
@@ -65,8 +67,10 @@ def read_head(path: Path) -> Head:
         with path.open("rb") as file:
             kind = packing(file.read(8))
         names = members(path) if kind == "zip" else []
-        with open_plain(path, (sole(names) or names[0]) if names else None) as plain:
+        with open_plain(path, (sole(names) or names[0]) if names else None, cut_off=True) as plain:
             data = plain.read(HEAD_BYTES)
+            if plain.cut_off and not recordings.BEGINNING.match(data):
+                raise damaged(path, EOFError("it ends in the middle"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     if not data:

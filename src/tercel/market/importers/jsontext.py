@@ -31,29 +31,38 @@ _NS_BELOW: Final = 1 << 63  # year 2262
 
 
 class Lines(msgspec.Struct):
-    """Consecutive lines of a file without their ends; `first_row` is the number of the first, from 1."""
+    """Consecutive lines of a file without their ends; `first_row` is the number of the first, from 1.
+
+    `cut_off`: the file ends in the middle, after these lines.
+    """
 
     texts: list[bytes]
     first_row: int
     fraction: float
+    cut_off: bool = False
 
 
-def json_lines(path: Path) -> Iterator[Lines]:
-    """The lines of a file in blocks of about `BLOCK_BYTES`; blank lines at the end are left out. Raises `DataError` for a longer line."""
+def json_lines(path: Path, cut_off: bool = False) -> Iterator[Lines]:
+    """The lines of a file in blocks of about `BLOCK_BYTES`; blank lines at the end are left out. Raises `DataError` for a longer line.
+
+    With `cut_off`, a compressed file that ends in the middle gives its whole lines, else it is refused.
+    """
     row, rest = 1, b""
-    with open_plain(path) as file:
+    with open_plain(path, cut_off=cut_off) as file:
         while True:
             data = file.read(BLOCK_BYTES)
             text = rest + (data.removeprefix(_BOM) if row == 1 and not rest else data)
             last = not data or not file.peek(1)
+            if last and file.cut_off:
+                text = text[: text.rfind(b"\n") + 1]
             end = len(text) if last else text.rfind(b"\n") + 1
             text, rest = (text.rstrip(b"\r\n") if last else text[:end]), text[end:]
             lines = text.removesuffix(b"\n").split(b"\n") if text else []
             for index, line in enumerate([*lines, rest]):
                 if len(line) > LINE_BYTES_MAX:
                     _refuse_long(path, row + index, LINE_BYTES_MAX)
-            if lines:
-                yield Lines(lines, row, file.fraction())
+            if lines or file.cut_off:
+                yield Lines(lines, row, file.fraction(), file.cut_off)
             row += len(lines)
             if last:
                 return

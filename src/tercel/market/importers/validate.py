@@ -6,17 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tercel.base.records import BAR, BOOK, BOOK_CLEAR, ORDER_ADD, ORDER_CANCEL, ORDER_FILL, ORDER_MODIFY, QUOTE, TRADE, Records
+from tercel.base.records import BAR, BOOK, BOOK_CLEAR, GAP, ORDER_ADD, ORDER_CANCEL, ORDER_FILL, ORDER_MODIFY, QUOTE, TRADE, Records
 from tercel.base.time import NS_PER_DAY
 from tercel.market.importers.batch import Batch, Mask, refuse
 from tercel.market.instruments import check_symbol
 
 TIME_NS_MAX: Final = 47_482 * NS_PER_DAY  # 2100-01-01
 _KINDS: Final = {
-    "quote": (QUOTE,), "trade": (TRADE,), "bar": (BAR, 0), "book": (BOOK, BOOK_CLEAR),
+    "quote": (QUOTE, GAP), "trade": (TRADE, GAP), "bar": (BAR, 0), "book": (BOOK, BOOK_CLEAR, GAP),
     "order": (ORDER_ADD, ORDER_CANCEL, ORDER_MODIFY, ORDER_FILL, TRADE, BOOK_CLEAR),
 }  # fmt: skip
 _PRICE, _SIZE, _SIDE = "a price above 0", "a size of 0 or more", "1, -1 or 0"
@@ -33,6 +34,8 @@ def validate(path: Path, batch: Batch) -> None:
     _all(path, batch, np.isin(rows["kind"], _KINDS[batch.kind]), "kind", f"a record of kind {batch.kind}", rows["kind"])
     if batch.kind != "bar":
         _all(path, batch, np.abs(rows["side"]) <= 1, "side", _SIDE, rows["side"])
+        if (gaps := rows["kind"] == GAP).any():  # they have neither price nor size of a market
+            batch, rows = msgspec.structs.replace(batch, records=rows[~gaps], rows=batch.rows[~gaps]), rows[~gaps]
     _CHECKS[batch.kind](path, batch, rows)
 
 
