@@ -52,14 +52,16 @@ def record(
     size_max
         Stop after so many GB of this session, compressed.
     """
-    from tercel.cli.show import say, short
+    from tercel.cli.show import progress, say, short
     from tercel.market.feeds import live_venues
     from tercel.market.feeds.recording import Recording
 
     venue, symbols = live_venues.parse(source)
     folder = to or Path("recordings") / venue
     recording = Recording(folder, symbols, round(size_max * GB))
-    feed = _open(source, endpoint, rest, ca, recording)
+    with progress() as tell:
+        tell(f"asking {venue} for its symbols", 0, 1)
+        feed = _open(source, endpoint, rest, ca, recording)
     say(f"recording {', '.join(symbols)} of {venue} to {short(folder.resolve())}   (Ctrl-C ends it)")
     told_ns = clock_ns()
     try:
@@ -96,7 +98,11 @@ def watch(
     """
     import msgspec
 
-    feed = _open(source, endpoint, rest, ca, None)
+    from tercel.cli.show import progress
+
+    with progress(quiet=json) as tell:
+        tell(f"asking {source.partition(':')[0]} for its symbols", 0, 1)
+        feed = _open(source, endpoint, rest, ca, None)
     view = View(feed)
     due_ns = clock_ns()
     try:
