@@ -110,6 +110,18 @@ def test_record_keeps_what_comes(venue: Venue, tmp_path: Path) -> None:
     assert all(json.loads(payload) for _, _, payload in lines[:50])
 
 
+def test_record_says_an_event_a_line(venue: Venue, tmp_path: Path) -> None:
+    """With --json: what is recorded and where to, and at the end how much that was; nothing else on either stream."""
+    folder = tmp_path / "to"
+    done = tercel("feed", "record", "binance:BTCUSDT", "--for", "2s", "--to", str(folder), "--json", *reached(venue))
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *_, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (first["event"], first["symbols"], first["folder"]) == ("recording", ["BTCUSDT"], str(folder.resolve()))
+    assert (last["event"], last["files"]) == ("recorded", 1)
+    assert last["messages"] > 0
+    assert last["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+
+
 def now() -> dict[str, Any]:
     """What `tercel status --json` prints, without a process of its own."""
     return summarise("paper", frame_of("paper"), running=True)

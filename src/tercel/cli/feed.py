@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import App, Parameter
 
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, parse_duration, wall_ns
+from tercel.cli.show import JsonLines, Teller
 
 if TYPE_CHECKING:
     from rich.console import Group
 
     from tercel.market.feeds.live import LiveFeed
+    from tercel.market.feeds.recording import Recording
     from tercel.market.feeds.session import Tape
 
 app = App(name="feed", help="Watch or record a live venue's market data.")
@@ -34,7 +36,7 @@ For = Annotated[str | None, Parameter(name="--for", help="Stop by itself after t
 @app.command
 def record(
     source: str, *, to: Path | None = None, for_: For = None, size_max: float = 10.0, endpoint: Endpoint = None, rest: Rest = None,
-    ca: Ca = None,
+    ca: Ca = None, json: JsonLines = False,
 ) -> int:  # fmt: skip
     """Record a venue's messages as they come, with the time they came and the snapshots of its books. Ctrl-C ends it in order.
 
@@ -52,17 +54,19 @@ def record(
     size_max
         Stop after so many GB of this session, compressed.
     """
-    from tercel.cli.show import progress, say, short
+    from tercel.cli.show import progress, short
     from tercel.market.feeds import live_venues
     from tercel.market.feeds.recording import Recording
 
     venue, symbols = live_venues.parse(source)
     folder = to or Path("recordings") / venue
     recording = Recording(folder, symbols, round(size_max * GB))
-    with progress() as tell:
+    say = Teller(json)
+    with progress(quiet=json) as tell:
         tell(f"asking {venue} for its symbols", 0, 1)
         feed = _open(source, endpoint, rest, ca, recording)
-    say(f"recording {', '.join(symbols)} of {venue} to {short(folder.resolve())}   (Ctrl-C ends it)")
+    text = f"recording {', '.join(symbols)} of {venue} to {short(folder.resolve())}   (Ctrl-C ends it)"
+    say("recording", text, venue=venue, symbols=symbols, folder=str(folder.resolve()))
     told_ns = clock_ns()
     try:
         for _ in _turns(feed, for_):
@@ -70,22 +74,31 @@ def record(
             if clock_ns() - told_ns >= 10 * NS_PER_S:
                 told_ns = clock_ns()
                 state = feed.state(wall_ns())
-                say(
-                    f"{state.text}: {recording.messages:,} messages, {recording.bytes_written / 1e6:,.1f} MB, {state.reconnects} reconnects"
-                )
+                say("state", f"{state.text}: {_amount(recording)}, {state.reconnects} reconnects", state=state.text, **_facts(recording))
     finally:
         feed.close()
         recording.flush(wall_ns(), force=True)
-        say(f"recorded {recording.messages:,} messages in {len(recording.files)} files, {recording.bytes_written / 1e6:,.1f} MB")
+        text = f"recorded {recording.messages:,} messages in {len(recording.files)} files, {recording.bytes_written / 1e6:,.1f} MB"
+        say("recorded", text, files=len(recording.files), **_facts(recording))
     return 0
+
+
+def _amount(recording: Recording) -> str:
+    return f"{recording.messages:,} messages, {recording.bytes_written / 1e6:,.1f} MB"
+
+
+def _facts(recording: Recording) -> dict[str, int]:
+    return {"messages": recording.messages, "bytes": recording.bytes_written}
 
 
 @app.command
 def watch(
-    source: str, *, for_: For = None, json: Annotated[bool, Parameter(negative="")] = False, endpoint: Endpoint = None, rest: Rest = None,
+    source: str, *, for_: For = None, json: JsonLines = False, endpoint: Endpoint = None, rest: Rest = None,
     ca: Ca = None,
 ) -> int:  # fmt: skip
     """Watch a venue's market data: prices, books, ages, rates, gaps, what was dropped and why. Ctrl-C ends it.
+
+    With --json it is a document a second, each the whole view.
 
     Example: tercel feed watch binance:BTCUSDT
 
@@ -93,8 +106,6 @@ def watch(
     ----------
     source
         The venue and its symbols, such as binance:BTCUSDT,ETHUSDT.
-    json
-        Print one line of JSON a second instead of the live view.
     """
     import msgspec
 
