@@ -135,6 +135,18 @@ def test_what_was_recorded_is_imported_and_back_tested(venue: Venue, tmp_path: P
     assert json.loads(done.stdout)["ticks"] == listed["quote"]
 
 
+def test_record_says_an_event_a_line(venue: Venue, tmp_path: Path) -> None:
+    """With --json: what is recorded and where to, and at the end how much that was; nothing else on either stream."""
+    folder = tmp_path / "to"
+    done = tercel("feed", "record", "binance:BTCUSDT", "--for", "2s", "--to", str(folder), "--json", *reached(venue))
+    assert (done.returncode, done.stderr) == (0, "")
+    first, *_, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (first["event"], first["symbols"], first["folder"]) == ("recording", ["BTCUSDT"], str(folder.resolve()))
+    assert (last["event"], last["files"]) == ("recorded", 1)
+    assert last["messages"] > 0
+    assert last["bytes"] == sum(path.stat().st_size for path in folder.iterdir())
+
+
 def now() -> dict[str, Any]:
     """What `tercel status --json` prints, without a process of its own."""
     return summarise("paper", frame_of("paper"), running=True)

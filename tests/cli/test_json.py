@@ -46,7 +46,7 @@ WORDS: dict[tuple[str, ...], tuple[str, int]] = {
     ("doctor",): ("", 0),
     ("completion",): ("bash", 0),
 }
-GOES_ON = {("run",), ("demo",)}  # an event a line; tried as processes below
+GOES_ON = {("run",), ("demo",), ("feed", "record"), ("feed", "watch")}  # a document a line; tried as processes, the feed beside its venue
 
 
 def documents(text: str) -> list[object]:

@@ -23,6 +23,7 @@ EXITS: Final[dict[int, Exit]] = {
     6: Exit("rejected", "An order was refused; the text begins with the stable reason.", "The reason says what helps."),
     7: Exit("not_running", "No trader runs for that account.", "Start one with `tercel run`, or name another --account."),
     8: Exit("fault", "The core met something it must not guess about and halted before it.", "Keep the account's folder and report it."),
+    9: Exit("full", "A bound on what may be written was reached; what was written stays.", "Raise the bound, or make room first."),
     130: Exit("interrupted", "It was interrupted before it had begun to trade, or while it worked.", "Nothing: it left nothing half done."),
     141: Exit("pipe_closed", "The reader of its output went away, such as `head`.", "Nothing."),
 }

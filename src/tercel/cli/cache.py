@@ -21,6 +21,7 @@ Cluster = Annotated[bool, Parameter(negative="", help="The address is that of a 
 Prefix = Annotated[str, Parameter(help="What every key begins with.")]
 
 CONNECT_S_MAX = 5.0
+CONNECT_STEPS = 20  # so often progress is shown while nothing answers
 DEFAULT_PREFIX = "tercel:"
 
 
@@ -37,7 +38,7 @@ def stats(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEF
     async def ask(level2: Level2) -> dict[str, bytes]:
         return await level2.told()
 
-    told = {name: msgspec.json.decode(data, type=Stats) for name, data in sorted(_with_level2(redis, cluster, prefix, ask).items())}
+    told = {name: msgspec.json.decode(data, type=Stats) for name, data in sorted(_with_level2(redis, cluster, prefix, ask, json).items())}
     if json:
         print_json({name: {"stats": found, "advice": advice(found)} for name, found in told.items()})
         return 0
@@ -51,7 +52,7 @@ def warm(*, redis: Redis = None, cluster: Cluster = False, prefix: Prefix = DEFA
 
     Example: tercel cache warm --redis redis://127.0.0.1:6379
     """
-    _with_level2(redis, cluster, prefix, lambda level2: level2.ask_all("warm"))
+    _with_level2(redis, cluster, prefix, lambda level2: level2.ask_all("warm"), json)
     Teller(json)("asked", "asked every process to warm its cache")
 
 
@@ -68,7 +69,7 @@ def clear(
     pattern
         A shell pattern over full keys, which begin with the cache's name: "predictions:*".
     """
-    found = _with_level2(redis, cluster, prefix, lambda level2: level2.invalidate_matching(pattern))
+    found = _with_level2(redis, cluster, prefix, lambda level2: level2.invalidate_matching(pattern), json)
     text = f"{found:,} keys of level 2 were invalidated, and what matches in every level 1"
     Teller(json)("cleared", text, pattern=pattern, keys=found)
 
@@ -105,7 +106,7 @@ def bench(*, redis: Redis = None, cluster: Cluster = False, operations: int = 1_
     return 1 if any(row["errors"] for row in rows) else 0
 
 
-def _with_level2(redis: str | None, cluster: bool, prefix: str, use: Callable[[Level2], Awaitable[Any]]) -> Any:
+def _with_level2(redis: str | None, cluster: bool, prefix: str, use: Callable[[Level2], Awaitable[Any]], quiet: bool) -> Any:
     """Connect, use, close. Raises `ConfigError` without an address, `Unavailable` when nothing answers there."""
     from tercel.base.errors import ConfigError
 
@@ -114,10 +115,16 @@ def _with_level2(redis: str | None, cluster: bool, prefix: str, use: Callable[[L
         raise ConfigError("tercel cache: expected the address of Redis: --redis redis://host:port, or TERCEL_REDIS")
     from tercel.cache.level2 import Level2
     from tercel.cache.reading import Unavailable
+    from tercel.cli.show import progress
 
     async def main() -> Any:
         async with Level2(address, cluster=cluster, prefix=prefix) as level2:
-            if not await level2.wait_up(CONNECT_S_MAX):
+            with progress(quiet=quiet) as tell:
+                for step in range(CONNECT_STEPS):
+                    tell("waiting for Redis", step, CONNECT_STEPS)
+                    if await level2.wait_up(CONNECT_S_MAX / CONNECT_STEPS):
+                        break
+            if not level2.up:
                 reason = f" ({level2.trouble})" if level2.trouble else ""
                 raise Unavailable(f"tercel cache: no answer from Redis within {CONNECT_S_MAX:.0f} s{reason}; check address and server")
             return await use(level2)

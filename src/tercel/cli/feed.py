@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import App, Parameter
 
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, parse_duration, wall_ns
+from tercel.cli.show import JsonLines, Teller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tercel.market.feeds.live import LiveFeed
     from tercel.market.feeds.live_venues import Source
+    from tercel.market.feeds.recording import Recording
     from tercel.market.feeds.session import Tape
     from tercel.market.instruments import Instrument
 
@@ -38,7 +40,7 @@ For = Annotated[str | None, Parameter(name="--for", help="Stop by itself after t
 @app.command
 def record(
     source: str, *, to: Path | None = None, for_: For = None, size_max: float = 10.0, endpoint: Endpoint = None, rest: Rest = None,
-    ca: Ca = None,
+    ca: Ca = None, json: JsonLines = False,
 ) -> int:  # fmt: skip
     """Record a venue's messages as they come, with the time they came and the snapshots of its books. Ctrl-C ends it in order.
 
@@ -56,16 +58,20 @@ def record(
     size_max
         Stop after so many GB of this session, compressed.
     """
-    from tercel.cli.show import say, short
+    from tercel.cli.show import progress, short
     from tercel.market.feeds import live_venues
     from tercel.market.feeds.recording import Recording
 
     venue, symbols = live_venues.parse(source)
     folder = to or Path("recordings") / venue
-    reached, instruments = _define(source, endpoint, rest, ca)
+    say = Teller(json)
+    with progress(quiet=json) as tell:
+        tell(f"asking {venue} for its symbols", 0, 1)
+        reached, instruments = _define(source, endpoint, rest, ca)
     recording = Recording(folder, instruments, round(size_max * GB))
     feed = _open(reached, instruments, recording)
-    say(f"recording {', '.join(symbols)} of {venue} to {short(folder.resolve())}   (Ctrl-C ends it)")
+    text = f"recording {', '.join(symbols)} of {venue} to {short(folder.resolve())}   (Ctrl-C ends it)"
+    say("recording", text, venue=venue, symbols=symbols, folder=str(folder.resolve()))
     told_ns = clock_ns()
     try:
         for _ in _turns(feed, for_):
@@ -73,22 +79,31 @@ def record(
             if clock_ns() - told_ns >= 10 * NS_PER_S:
                 told_ns = clock_ns()
                 state = feed.state(wall_ns())
-                say(
-                    f"{state.text}: {recording.messages:,} messages, {recording.bytes_written / 1e6:,.1f} MB, {state.reconnects} reconnects"
-                )
+                say("state", f"{state.text}: {_amount(recording)}, {state.reconnects} reconnects", state=state.text, **_facts(recording))
     finally:
         feed.close()
         recording.flush(wall_ns(), force=True)
-        say(f"recorded {recording.messages:,} messages in {len(recording.files)} files, {recording.bytes_written / 1e6:,.1f} MB")
+        text = f"recorded {recording.messages:,} messages in {len(recording.files)} files, {recording.bytes_written / 1e6:,.1f} MB"
+        say("recorded", text, files=len(recording.files), **_facts(recording))
     return 0
+
+
+def _amount(recording: Recording) -> str:
+    return f"{recording.messages:,} messages, {recording.bytes_written / 1e6:,.1f} MB"
+
+
+def _facts(recording: Recording) -> dict[str, int]:
+    return {"messages": recording.messages, "bytes": recording.bytes_written}
 
 
 @app.command
 def watch(
-    source: str, *, for_: For = None, json: Annotated[bool, Parameter(negative="")] = False, endpoint: Endpoint = None, rest: Rest = None,
+    source: str, *, for_: For = None, json: JsonLines = False, endpoint: Endpoint = None, rest: Rest = None,
     ca: Ca = None,
 ) -> int:  # fmt: skip
     """Watch a venue's market data: prices, books, ages, rates, gaps, what was dropped and why. Ctrl-C ends it.
+
+    With --json it is a document a second, each the whole view.
 
     Example: tercel feed watch binance:BTCUSDT
 
@@ -96,12 +111,14 @@ def watch(
     ----------
     source
         The venue and its symbols, such as binance:BTCUSDT,ETHUSDT.
-    json
-        Print one line of JSON a second instead of the live view.
     """
     import msgspec
 
-    feed = _open(*_define(source, endpoint, rest, ca), None)
+    from tercel.cli.show import progress
+
+    with progress(quiet=json) as tell:
+        tell(f"asking {source.partition(':')[0]} for its symbols", 0, 1)
+        feed = _open(*_define(source, endpoint, rest, ca), None)
     view = View(feed)
     due_ns = clock_ns()
     try:

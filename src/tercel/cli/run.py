@@ -176,11 +176,13 @@ class Reached(NamedTuple):
 def _live(feed: str, where: Reached, *, names: bool, times: bool, speed: float) -> FeedSpec:
     """The description of a live feed. Raises `ConfigError` for what only a recording has."""
     from tercel.base.errors import ConfigError
+    from tercel.base.words import hint
     from tercel.drivers.launch import FeedSpec
     from tercel.market.feeds import live_venues
 
     if ":" not in feed and feed not in live_venues.VENUES:
-        raise ConfigError(f"run: --feed: expected replay, simulator or a live venue such as binance:BTCUSDT, found {feed!r}")
+        helps = hint(feed, ("replay", "simulator", *live_venues.VENUES))
+        raise ConfigError(f"run: --feed: expected replay, simulator or a live venue such as binance:BTCUSDT, found {feed!r}; {helps}")
     venue, symbols = live_venues.parse(feed)
     if names or times or speed != 1.0:
         raise ConfigError("run: a live feed names its symbols itself and has no past; leave out names, --start, --end and --speed")
