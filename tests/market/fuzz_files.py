@@ -62,7 +62,7 @@ OF_NEIGHBOURS: Final = ("lobster-books",)  # rows follow from the lines around
 BESIDE: Final = ("_orderbook_", "_message_")  # a LOBSTER book needs its messages beside it
 SCALES: Final = {"lean": 10_000, "lobster-messages": 10_000}  # these write prices as whole numbers of 1/10,000
 _NUMBER: Final = re.compile(rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_ELEMENT: Final = re.compile(rb"\[[^\[\]]*\]")
+_ELEMENT: Final = re.compile(rb'\[(?:[^\[\]"]|"(?:[^"\\]|\\.)*")*\]')  # a text may hold brackets
 _FIELDS: Final = {"bar": ("open", "high", "low", "close", "volume"), "quote": ("price", "price2", "size", "size2")}
 
 

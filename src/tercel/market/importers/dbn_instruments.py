@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from tercel.base.errors import ConfigError
 from tercel.market.definitions import CHICAGO_CLOSE, definition, guessed
-from tercel.market.importers.batch import Times
+from tercel.market.importers.batch import Times, refuse
 from tercel.market.importers.dbn_layout import UNDEFINED_PRICE
 from tercel.market.instruments import Asset, Instrument, check_symbol
 
@@ -24,7 +25,10 @@ Rows = np.ndarray[tuple[int], np.dtype[Any]]
 
 
 def instruments_of(path: Path, rows: Rows, numbers: Times, venue: str) -> tuple[tuple[Instrument, ...], dict[str, int]]:
-    """The instruments of definition records, the newest of each symbol, and the count of those left out for the report."""
+    """The instruments of definition records, the newest of each symbol, and the count of those left out for the report.
+
+    Raises `DataError` for a definition that is none, by row.
+    """
     found: dict[str, Instrument] = {}
     left = 0
     for row, number in zip(rows, numbers.tolist(), strict=True):
@@ -33,7 +37,10 @@ def instruments_of(path: Path, rows: Rows, numbers: Times, venue: str) -> tuple[
             continue
         symbol = row["symbol"].split(b"\0", 1)[0].decode("ascii", "backslashreplace")
         check_symbol(symbol, f"{path.name}: row {number:,}, column raw_symbol")
-        found[symbol] = _instrument(row, symbol, venue)
+        try:
+            found[symbol] = _instrument(row, symbol, venue)
+        except ConfigError as error:
+            refuse(path, number, "definition", "an instrument that can be", str(error))
     return tuple(found.values()), {OTHERS: left} if left else {}
 
 
