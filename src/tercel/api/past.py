@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,14 @@ from tercel.cache.cache import Cache
 from tercel.cache.care import Care
 from tercel.cache.keys import key
 from tercel.cache.level1 import Level1
-from tercel.cache.level2 import Level2
 from tercel.cache.lives import Life
 from tercel.cache.warming import FEATURES_EVERY_S, Active, Wanted, Warmer
 from tercel.market.candles import candles
 from tercel.market.catalog import Catalog, Dataset
 from tercel.market.manifest import Part
+
+if TYPE_CHECKING:
+    from tercel.cache.level2 import Level2
 
 LIFE: Final = Life(3600.0, 86_400.0)
 ENTRIES_MAX: Final = 4_096
@@ -47,7 +49,7 @@ class Past:
         self.catalog = catalog or Catalog()
         level1 = Level1(entries_max=ENTRIES_MAX, bytes_max=BYTES_MAX, life_ns_max=LIFE.level1_ns)
         address = os.environ.get("TERCEL_REDIS") if redis is None else redis
-        self.cache = Cache("charts", level1=level1, level2=Level2(address) if address else None, life=LIFE)
+        self.cache = Cache("charts", level1=level1, level2=_shared(address) if address else None, life=LIFE)
         self.active = Active()
         self.warmer = Warmer(self.cache)
         self.warmer.every(FEATURES_EVERY_S, self._newest)
@@ -116,6 +118,13 @@ class Past:
             series = self.catalog.manifest().find(data.key)
             assert series is not None
             yield from self._wanted(data, interval_ns, series.parts[-NEWEST:][0].first_ns, data.last_ns + 1)
+
+
+def _shared(address: str) -> Level2:
+    """Redis at an address; asked for only with one, since its packages are an extra."""
+    from tercel.cache.level2 import Level2
+
+    return Level2(address)
 
 
 def _interval(every: str) -> int:

@@ -60,7 +60,7 @@ class {cls}(tc.Strategy):
 '''
 
 TEST: Final = '''\
-"""{cls} on the simulated market: `pytest` runs this; it needs no data."""
+"""{cls} on the simulated market: `python -m pytest` runs this; it needs no data."""
 
 import tercel as tc
 from {module} import {cls}
@@ -128,7 +128,7 @@ def commands(name: str, module: str, instruments: tuple[str, ...]) -> tuple[tupl
     feed = f"{' '.join(instruments)} " if instruments else ""
     return (
         ("tercel config check", "are the settings good?"),
-        ("pytest", "back-test the strategy on a simulated market"),
+        ("python -m pytest", "back-test the strategy on a simulated market (pip install pytest)"),
         (f"tercel backtest {market}", "the rule of tercel.toml"),
         (f"tercel backtest {market} --strategy {module}:{cls}", f"the strategy in {module}.py"),
         (f"tercel check lookahead {market} --strategy {module}:{cls}", "does it know the future?"),

@@ -62,6 +62,9 @@ def backtest(
     >>> [one.currency for one in result.by_currency]
     ['JPY', 'USD', 'USDT']
     """
+    _check("history", history, Source, 'tc.history("EURUSD@oanda"), tc.from_frame(…) or tc.SimulatedHistory(…)')
+    _check("features", features, FeatureSet, 'tc.FeatureSet(tc.bars("1m"), [tc.rsi(14)])')
+    _check("decide", decide, (Rule, Model, Strategy), "tc.EmaCross(), a trained model, or an instance of your tc.Strategy")
     plan = plan or Plan()
     plan = replace(
         plan,
@@ -71,6 +74,13 @@ def backtest(
         venue=venue or plan.venue,
     )
     return Backtest(plan, history, threads, progress, in_sample=in_sample).run()
+
+
+def _check(name: str, given: object, wanted: Any, such_as: str) -> None:
+    """Raise `ConfigError` for an argument of another kind; None is the default."""
+    if given is not None and not isinstance(given, wanted):
+        found = f"the class {given.__name__}" if isinstance(given, type) else repr(given)[:80]
+        raise ConfigError(f"backtest: {name}: expected {such_as}; found {found}")
 
 
 class Backtest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from tercel.base.errors import ConfigError
 from tercel.base.records import Records
@@ -24,6 +24,7 @@ PREFERENCE = ("quote", "trade", "bar")
 PREFERENCE_OF_TRADES = ("trade", "bar", "quote")
 
 
+@runtime_checkable
 class Source(Protocol):
     """What a back-test plays."""
 

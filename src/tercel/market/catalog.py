@@ -27,6 +27,7 @@ from tercel.market.manifest import BASES, Key, Kind, Manifest, Part, Series, kin
 from tercel.market.sealing import Sealed
 from tercel.market.writer import Writer
 
+REGISTER_S_MAX: Final = 30.0  # a trader that starts waits so long for an import that is writing
 BASIS_TEXT: Final = {code: text for text, code in BASES.items()}
 
 
@@ -158,7 +159,7 @@ class Catalog:
         found = self.manifest().instrument(instrument.name)
         if found is not None and msgspec.structs.replace(instrument, id=found.id) == found:
             return found
-        with Writer(self.root) as writer:
+        with Writer(self.root, wait_s=REGISTER_S_MAX) as writer:
             registered = writer.define(instrument)
             writer.commit()
         return registered

@@ -7,6 +7,7 @@ catalog or the new one. The instrument table lives in it too: append-only, ids f
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ import msgspec
 
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.records import BASIS_ASK, BASIS_BID, BASIS_MID, BASIS_TRADE
-from tercel.base.time import format_duration
+from tercel.base.time import NS_PER_S, clock_ns, format_duration
 from tercel.market.instruments import Instrument
 
 Kind = Literal["quote", "trade", "bar", "book", "order"]
@@ -24,6 +25,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 BASES: Final = {"trade": BASIS_TRADE, "bid": BASIS_BID, "ask": BASIS_ASK, "mid": BASIS_MID}
 FILE: Final = "manifest.json"
 LOCK: Final = "writer.lock"
+LOCK_POLL_S: Final = 0.02
 VERSION: Final = 2  # 2: series of quotes and trades may hold gaps. What 1 wrote is read, and becomes 2 with the next change
 SOURCES_MAX: Final = 10_000  # newest sources remembered per series; older ones are forgotten, the rows are not
 
@@ -145,16 +147,23 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def exclusive(root: Path) -> Iterator[None]:
-    """Hold the catalog's writer lock; raises `ConfigError` at once when another process has it. A crash releases it."""
+def exclusive(root: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the catalog's writer lock; raises `ConfigError` when another process has it for longer than `wait_s`. A crash releases it."""
     import fcntl
 
     root.mkdir(parents=True, exist_ok=True)
+    until = clock_ns() + round(wait_s * NS_PER_S)
     with (root / LOCK).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(f"catalog {root}: another import is writing to it; wait until it has finished, then start again") from None
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if clock_ns() >= until:
+                    raise ConfigError(
+                        f"catalog {root}: another process is writing to it, such as an import; wait until it has finished, then start again"
+                    ) from None
+            time.sleep(LOCK_POLL_S)
         yield
 
 

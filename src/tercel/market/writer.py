@@ -38,10 +38,10 @@ Progress = Callable[[str, float], None]  # what is being done, and the share of 
 
 
 class Writer:
-    """One transaction on a catalog folder; holds the writer lock. Raises `ConfigError` when another writer is active."""
+    """One transaction on a catalog folder; holds the writer lock. Raises `ConfigError` when another writer is active for `wait_s`."""
 
-    def __init__(self, root: Path, buffer_bytes_max: int = BUFFER_BYTES_MAX) -> None:
-        self._root, self._staging = root, root / STAGING
+    def __init__(self, root: Path, buffer_bytes_max: int = BUFFER_BYTES_MAX, wait_s: float = 0.0) -> None:
+        self._root, self._staging, self._wait_s = root, root / STAGING, wait_s
         self._spill, self._sealer = Spill(self._staging / "rows", buffer_bytes_max), Sealer(root, self._staging)
         self._newest: dict[Key, int] = {}  # newest time seen so far
         self._late: dict[Key, int] = {}  # rows earlier than a row before them
@@ -49,7 +49,7 @@ class Writer:
         self._exit = ExitStack()
 
     def __enter__(self) -> Writer:
-        self._exit.enter_context(manifests.exclusive(self._root))
+        self._exit.enter_context(manifests.exclusive(self._root, self._wait_s))
         try:
             self.manifest = manifests.load(self._root)
             if self._staging.exists():

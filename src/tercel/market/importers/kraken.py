@@ -18,8 +18,12 @@ _NAME: Final = re.compile(r"([A-Z0-9]{2,12}(?:USDT|USDC|USD|EUR|GBP|CAD|JPY|CHF|
 
 
 def recognises(head: Head) -> bool:
-    """True when most of the first lines are a time in seconds and two decimal numbers."""
-    return 2 * sum(_LINE.fullmatch(line) is not None for line in head.lines) > len(head.lines)
+    """True when the first line and most of those after it are a time in seconds and two decimal numbers."""
+    return (
+        bool(head.lines)
+        and _LINE.fullmatch(head.lines[0]) is not None
+        and 2 * sum(_LINE.fullmatch(line) is not None for line in head.lines) > len(head.lines)
+    )
 
 
 def read(path: Path, options: Options) -> Iterator[Batch]:
