@@ -21,7 +21,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || .ci/system python3-venv
 	@echo "install: .venv with $$($(PYTHON) --version)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo 'install: packages as pinned in constraints.txt (half a minute the first time)'
+	@echo 'install: packages as pinned in constraints.txt (a minute or two the first time)'
 	@$(PIP) -e .
 	@touch $@
 	@echo "install: done, the command is $(BIN)/tercel"
