@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ from hypothesis import settings
 # A property holds at any speed: the first example may have to load compiled code.
 settings.register_profile("tercel", deadline=None)
 settings.load_profile("tercel")
+
+# A shell starts what runs in the background with Ctrl-C ignored, and what tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Compiled kernels outlive a test's home, in this process and in those it starts: compiling them takes ten seconds.
 os.environ.setdefault("TERCEL_KERNEL_CACHE", str(Path.home() / ".tercel" / "cache" / "kernels"))
