@@ -38,6 +38,7 @@ def test_no_damage_brings_wrong_rows_or_a_crash(data_dir: Path) -> None:
         ("metatrader/mt5/US30m_H4_202401012000_202509082000.csv", 2, 336),  # <VOL> and <TICKVOL> changed places
         ("bybit/2024-12-01_XRPUSDT_ob500.data.zip", 3, 4066),  # a time of the year 5000 did not fit its column
         ("databento/test_data.definition.v3.dbn.zst", 3, 410),  # a tick that no instrument can have was refused without the file's name
+        ("databento/test_data.definition.v3.dbn.zst", 3, 3662),
         ("freqtrade/XRP_ETH-trades.json.gz", 3, 4257),  # brackets inside a text
     ],
 )

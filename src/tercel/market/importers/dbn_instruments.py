@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from tercel.base.errors import ConfigError
+from tercel.base.errors import TercelError
 from tercel.market.definitions import CHICAGO_CLOSE, definition, guessed
 from tercel.market.importers.batch import Times, refuse
 from tercel.market.importers.dbn_layout import UNDEFINED_PRICE
@@ -39,7 +39,7 @@ def instruments_of(path: Path, rows: Rows, numbers: Times, venue: str) -> tuple[
         check_symbol(symbol, f"{path.name}: row {number:,}, column raw_symbol")
         try:
             found[symbol] = _instrument(row, symbol, venue)
-        except ConfigError as error:
+        except TercelError as error:
             refuse(path, number, "definition", "an instrument that can be", str(error))
     return tuple(found.values()), {OTHERS: left} if left else {}
 
