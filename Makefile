@@ -43,7 +43,7 @@ check: dev
 	@echo 'check: tidy' && $(BIN)/python -m pytest -q --no-header tests/test_tidy.py
 
 test: dev
-	@.ci/system chromium strace libgomp1 nodejs redis-server openssl || true
+	@.ci/system chromium strace libgomp1 nodejs redis-server openssl zsh fish || true
 	@$(MAKE) --no-print-directory check
 	@echo 'test: pytest, $(WORKERS) workers'
 	@$(BIN)/python -m pytest -q --no-header -n $(WORKERS) --dist loadfile -m 'not peers' --ignore=tests/test_tidy.py $(ARGS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import urllib.error
 from pathlib import Path
 
 import pytest
@@ -25,9 +24,7 @@ def test_it_trades_shows_a_page_and_ends_by_itself(home: Path) -> None:
         assert "<title>" in run.get()
         assert json.loads(run.get("api/status"))["status"]["account"] == "paper"
         assert run.finish() == 0, run.err
-        assert run.orphans() == []
-        with pytest.raises(urllib.error.URLError):
-            run.get()
+        assert run.orphans() == []  # the address itself another desk of this machine may have taken by now
     assert run.errors == ""
     lines = run.out.splitlines()
     assert lines[:2] == ["starting the trader of account paper", "account paper (new), epoch 1, feed simulator"]

@@ -54,7 +54,7 @@ def test_everything_arrives_once_and_in_order(venue: Venue) -> None:
 
 def test_the_recorded_market(venue: Venue, data_dir: Path, tmp_path: Path) -> None:
     """3,000 recorded messages of BTCUSDT, sent again over TLS: the book at the end is the one the recording gives."""
-    with Venue(RecordedMarket(data_dir, 3_000), tmp_path / "recorded") as recorded, Watched(recorded) as watched:
+    with Venue(RecordedMarket(data_dir, 3_000), tmp_path / "recorded") as recorded, Watched(recorded, silence=20.0) as watched:
         watched.connected()
         watched.say(3_000)
         watched.books_are_true()
