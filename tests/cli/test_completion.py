@@ -93,5 +93,5 @@ def test_bash_completes(filled: Path, line: str, found: list[str]) -> None:
 def test_other_shells_read_their_script(shell: str) -> None:
     """The script is valid in that shell, where it is installed."""
     if shutil.which(shell) is None:
-        pytest.skip(f"needs {shell}")
+        pytest.skip(f"needs {shell} (Debian: apt-get install {shell})")
     assert subprocess.run([shell, "-n"], input=SCRIPTS[shell], text=True, timeout=60).returncode == 0  # type: ignore[index]
