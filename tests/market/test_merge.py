@@ -158,7 +158,7 @@ def test_rows_in_order_make_one_run_however_often_they_are_spilled(tmp_path: Pat
 
 def test_only_one_writer_at_a_time(home: Path) -> None:
     """A second writer is told at once, and may write when the first has finished."""
-    with Writer(paths.catalog_dir()), pytest.raises(ConfigError, match="another import is writing"), Writer(paths.catalog_dir()):
+    with Writer(paths.catalog_dir()), pytest.raises(ConfigError, match="another process is writing"), Writer(paths.catalog_dir()):
         pass
     with Writer(paths.catalog_dir()):
         pass
