@@ -6,17 +6,21 @@ network. A forest of this package is faster than that and is asked directly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import ConfigError
+from tercel.base.time import steady_ns
 from tercel.cache.cache import Cache
 from tercel.cache.keys import DECIMALS, key
 from tercel.cache.level1 import Level1
 from tercel.cache.lives import Life, prediction_life
+from tercel.cache.warming import Wanted
 
 if TYPE_CHECKING:
     from tercel.cache.level2 import Level2
@@ -28,10 +32,16 @@ Prediction = Mapping[str, Any]
 
 
 class Predictions:
-    """At most 5,000 predictions in level 1. `model` below is whatever tells one trained model from another, such as its hash."""
+    """At most 5,000 predictions in level 1. `model` below is whatever tells one trained model from another, such as its hash.
 
-    def __init__(self, *, level2: Level2 | None = None, entries_max: int = ENTRIES, decimals: int = DECIMALS) -> None:
-        self.cache = Cache("predictions", level1=Level1(entries_max=entries_max), level2=level2)
+    Features that agree when rounded to `decimals` have one prediction; with None only those that are equal.
+    """
+
+    def __init__(
+        self, *, level2: Level2 | None = None, entries_max: int = ENTRIES, decimals: int | None = DECIMALS,
+        clock: Callable[[], int] = steady_ns,
+    ) -> None:  # fmt: skip
+        self.cache = Cache("predictions", level1=Level1(entries_max=entries_max, clock=clock), level2=level2)
         self._decimals = decimals
 
     def find(self, model: str, features: npt.NDArray[np.floating[Any]]) -> Prediction | None:
@@ -44,6 +54,22 @@ class Predictions:
         name = key(model, features, decimals=self._decimals)
         found: Prediction = await self.cache.get_or_compute(name, predict, life=_life, tags=(model,))
         return found
+
+    def wanted(self, model: str, rows: npt.NDArray[np.float64], predict: Callable[[], Sequence[Prediction]]) -> list[Wanted]:
+        """What to have for the rows, float64[n, f], in their order: the first that has to be made makes all, by one `predict()`."""
+        made: list[Prediction] = []
+
+        def one(place: int) -> Prediction:
+            if not made:
+                made.extend(predict())
+            return made[place]
+
+        return [Wanted(key(model, row, decimals=self._decimals), partial(one, place), _life, (model,)) for place, row in enumerate(rows)]
+
+    async def many(self, model: str, rows: npt.NDArray[np.float64], predict: Callable[[], Sequence[Prediction]]) -> list[Prediction]:
+        """The predictions for rows, float64[n, f], each from the nearest place that has it; all that none has by one `predict()`."""
+        look = self.cache.get_or_compute
+        return await asyncio.gather(*(look(one.key, one.compute, life=one.life, tags=one.tags) for one in self.wanted(model, rows, predict)))
 
     async def forget(self, model: str) -> bool:
         """Forget everything a model said, everywhere: it was replaced."""

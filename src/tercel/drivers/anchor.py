@@ -62,6 +62,17 @@ def start_of(history: History, anchor: str) -> int:
     return max(history.start_ns, parse_instant(anchor))
 
 
+def content(history: History, first_ns: int, last_ns: int) -> str:
+    """A hash over the kernels and the rows of a history that may have arrived in [first_ns, last_ns): the fingerprints of their partitions."""
+    manifest = history.catalog.manifest()
+    digest = hashlib.sha256(CACHE.name.encode())
+    for one in history.series:
+        series = manifest.find(one.key)
+        parts = series.parts if series is not None else ()
+        digest.update("".join(part.fingerprint for part in parts if first_ns <= part.last_ns and part.first_ns < last_ns).encode())
+    return digest.hexdigest()[:32]
+
+
 class Warming:
     """Brings the market state of an engine, and its sequencer, from the anchor to the start of a history."""
 
@@ -90,6 +101,8 @@ class Warming:
             self._warm(records[first:])
             if progress:
                 progress("warming up", self.warmed, max(total, self.warmed))
+        if self.warmed and not self.start_ns % NS_PER_DAY:
+            self._save(self.start_ns)
         # The account begins here: its inputs count from one.
         self._sequencer.state[S_NUMBER] = self._sequencer.state[S_MARKET] = 0
 
@@ -105,14 +118,7 @@ class Warming:
         return paths.checkpoints_dir() / hashlib.sha256(msgspec.json.encode(meaning)).hexdigest()[:16]
 
     def _content(self, day: int) -> str:
-        """A hash over the rows that may have arrived before a day: the fingerprints of their partitions."""
-        manifest = self.history.catalog.manifest()
-        digest = hashlib.sha256(f"{CACHE.name} {self._engine.layout_hash}".encode())
-        for one in self.history.series:
-            series = manifest.find(one.key)
-            parts = series.parts if series is not None else ()
-            digest.update("".join(part.fingerprint for part in parts if self._anchor_ns <= part.last_ns and part.first_ns < day).encode())
-        return digest.hexdigest()[:32]
+        return hashlib.sha256(f"{self._engine.layout_hash} {content(self.history, self._anchor_ns, day)}".encode()).hexdigest()[:32]
 
     def _restore(self) -> int:
         """Take the newest checkpoint at or before the start; the instant from which history has to be played."""

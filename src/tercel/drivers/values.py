@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from tercel.base.records import BAR, BAR_VIEW, QUOTE, TRADE, Records
 from tercel.core.engine import Engine
 from tercel.core.market_phase import ROW_CLOSE, ROW_INPUT, ROW_SLOT, ROW_WORDS
 from tercel.drivers.anchor import anchored
-from tercel.drivers.session import Plan, compile_core
+from tercel.drivers.session import Plan, Progress, compile_core
 from tercel.features.spec import FeatureSet
 
 if TYPE_CHECKING:
@@ -28,15 +29,16 @@ COLUMNS: Final = {
     "bar": {name: name for name in ("open", "high", "low", "close", "volume")},
 }
 Columns = dict[str, npt.NDArray[Any]]
+Integers = npt.NDArray[np.int64]
 
 
 class Values(NamedTuple):
     """Rows of a program over a history, in the order of the core: slot, close (ns UTC), number of the input and arrival that closed each,
     features float64[n, f], and the close price of its bar."""
 
-    slot: npt.NDArray[np.int64]
-    closed_ns: npt.NDArray[np.int64]
-    stamp_ns: npt.NDArray[np.int64]
+    slot: Integers
+    closed_ns: Integers
+    stamp_ns: Integers
     features: npt.NDArray[np.float64]
     close: npt.NDArray[np.float64]
 
@@ -46,16 +48,26 @@ def values_of(history: Source, features: FeatureSet) -> Values:
 
     Raises `ConfigError` for features that do not fit the history, and for more than `ROWS_MAX` rows.
     """
-    plan = Plan(features, None)
-    history.check(features.clock)
+    slot, closed, stamp, table = rows_of(history, Plan(features, None), (*features.names, "close"), features.anchor)
+    return Values(slot, closed, stamp, table[:, :-1], np.ascontiguousarray(table[:, -1]))
+
+
+def rows_of(
+    history: Source, plan: Plan, names: Sequence[str], anchor: str, progress: Progress | None = None
+) -> tuple[Integers, Integers, Integers, npt.NDArray[np.float64]]:
+    """Slot, close, arrival of the closing input (ns UTC) and the named registers, float64[n, names], of every row over a history.
+
+    State begins at the anchor; "": at the start of the history. `progress` may end it by raising. Raises as `values_of` does.
+    """
+    history.check(plan.features.clock)
     core = plan.core(history.instruments, history.quoted)
     compile_core(core)
-    columns = [ROW_WORDS + core.program.register(name) for name in (*features.names, "close")]
+    columns = [ROW_WORDS + core.program.register(name) for name in names]
     kept: list[tuple[npt.NDArray[Any], ...]] = []
     batch: list[tuple[Records, int]] = []
-    count = 0
+    count = played = 0
 
-    def take(rows: npt.NDArray[np.int64]) -> None:
+    def take(rows: Integers) -> None:
         nonlocal count
         count += len(rows)
         if count > ROWS_MAX:
@@ -70,18 +82,21 @@ def values_of(history: Source, features: FeatureSet) -> Values:
         batch[:] = [(sequenced, engine.input_number + 1)]
         engine.push(sequenced)
 
-    stream, _ = anchored(history, features, plan.feed_latency_ns, sequencer, engine)
+    stream, _ = anchored(history, replace(plan.features, anchor=anchor), plan.feed_latency_ns, sequencer, engine, progress)
     for records in stream:
         for sequenced in sequencer.push(records):
             push(sequenced)
+        played += len(records)
+        if progress:
+            progress("ticks", played, max(history.rows, played))
     for sequenced in sequencer.finish():
         push(sequenced)
     engine.close()
     if not kept:
         nothing = np.zeros(0, np.int64)
-        return Values(nothing, nothing, nothing, np.zeros((0, len(features.names))), np.zeros(0))
+        return nothing, nothing, nothing, np.zeros((0, len(names)))
     slot, closed, stamp, table = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-    return Values(slot, closed, stamp, table[:, :-1], np.ascontiguousarray(table[:, -1]))
+    return slot, closed, stamp, table
 
 
 def value_columns(history: Source, features: FeatureSet) -> Columns:
@@ -129,4 +144,4 @@ def names_of(history: Source, rows: Records) -> npt.NDArray[np.str_]:
     return found
 
 
-__all__: Sequence[str] = ["Values", "record_columns", "value_columns", "values_of"]
+__all__: Sequence[str] = ["Values", "record_columns", "rows_of", "value_columns", "values_of"]

@@ -7,32 +7,36 @@ sure of itself. Notebooks, services and pages ask here. The trader never does: i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from tercel.base.errors import ConfigError
 from tercel.base.time import clock_ns
 from tercel.cache.predictions import Prediction, Predictions
-from tercel.models.manifest import FINAL
+from tercel.cache.warming import Wanted
+from tercel.models.lanes import LANES
+from tercel.models.manifest import FINAL, Part, model_number
 from tercel.models.model import Model
 from tercel.models.pool import BYTES_MAX, MODELS_MAX, Pool
 from tercel.models.registry import Registry
 from tercel.models.training.calibrate import expected, probability
 
-if TYPE_CHECKING:
-    from tercel.cache.level2 import Level2
-
 DEADLINE_S: Final = 5.0
+WORDS: Final = ("side", "score", "confidence", "edge")
+
+Floats = npt.NDArray[np.float64]
+Mark = Callable[[str], None]
 
 
 class OnDemand:
     """Asks registered models. Use as a context manager, or `close` it.
 
-    `models_max` and `bytes_max` bound what stays loaded, `deadline_s` how long a call waits for a model to be read; `level2` shares
-    predictions between processes.
+    `models_max` and `bytes_max` bound what stays loaded, `deadline_s` how long a call waits for a model to be read; `predictions` keeps what
+    was said, shared between processes when it has a level 2.
     """
 
     def __init__(
@@ -42,58 +46,57 @@ class OnDemand:
         models_max: int = MODELS_MAX,
         bytes_max: int = BYTES_MAX,
         deadline_s: float = DEADLINE_S,
-        level2: Level2 | None = None,
+        predictions: Predictions | None = None,
     ) -> None:
-        self._registry = registry or Registry()
+        self.registry = registry or Registry()
         self._deadline_s = deadline_s
-        self.pool: Pool[Model] = Pool(self._load, clock_ns, models_max=models_max, bytes_max=bytes_max)
-        self.predictions = Predictions(level2=level2)
+        self.pool: Pool[Model] = Pool(_load(self.registry), clock_ns, models_max=models_max, bytes_max=bytes_max)
+        self.predictions = predictions or Predictions()
+
+    async def model(self, reference: str) -> Model:
+        """The model of a reference ("name", "name@3", "name@production"), read in the background when it is not loaded.
+
+        Raises `ConfigError` for an unknown one, `ModelUnavailable` when it is not read in time, and with the cause when it cannot be.
+        """
+        name, version = self.registry.resolve(reference)
+        key = f"{name}@{version}"
+        return self.pool.get(key) or await asyncio.to_thread(self.pool.wait, key, self._deadline_s)
 
     async def predict(self, model: str, features: Mapping[str, float], instrument: str = "") -> Prediction:
-        """What the final part of a model ("name", "name@3", "name@production") says about a row, `features` by input name.
+        """What the final part of a model says about a row, `features` by input name.
 
         A mapping of `side` (+1 or -1), `score`, `confidence` (probability that the trade ends above its costs) and `edge` (in widths), as
-        a signal of the core has them. Raises `ConfigError` for an unknown model or a missing input, `ModelUnavailable` when it is not read
-        in time, and with the cause when it cannot be.
+        a signal of the core has them, to the rounding of the features; NaN where a required feature is. Raises `ConfigError` for a missing
+        input, and what `model` raises.
         """
-        name, version = self._registry.resolve(model)
-        key = f"{name}@{version}"
-        row = {str(column): float(value) for column, value in sorted(features.items())}
-
-        async def ask() -> dict[str, Any]:
-            found = await asyncio.to_thread(self.pool.wait, key, self._deadline_s)
-            return self._say(found, row, instrument)
-
-        found = self.pool.get(key)
-        if found is not None:
-            self._row(found, row)  # a missing input is told before anything is looked up
-        return await self.predictions.of(f"{key} {instrument} {' '.join(row)}", np.array(list(row.values())), ask)
-
-    def _load(self, key: str) -> Model:
-        model = self._registry.load(key)
-        for part in model.manifest.parts:
-            if part.name == FINAL:
-                for file in filter(None, (part.long, part.short)):
-                    model.forest(file)
-        return model
-
-    @staticmethod
-    def _row(model: Model, row: Mapping[str, float]) -> list[float]:
-        missing = [name for name in model.manifest.inputs if name not in row]
+        found = await self.model(model)
+        inputs = found.manifest.inputs
+        missing = [name for name in inputs if name not in features]
         if missing:
-            raise ConfigError(f"model {model.name}: expected the inputs {', '.join(model.manifest.inputs)}; missing: {', '.join(missing)}")
-        return [row[name] for name in model.manifest.inputs]
+            raise ConfigError(f"model {found.name}: expected the inputs {', '.join(inputs)}; missing: {', '.join(missing)}")
+        row = np.array([[float(features[name]) for name in inputs]])
+        return (await self.rows(found, found.manifest.part(FINAL, instrument), row))[0]
 
-    def _say(self, model: Model, row: Mapping[str, float], instrument: str) -> dict[str, Any]:
-        values = np.array([self._row(model, row)])
-        part = model.manifest.part(FINAL, instrument)
-        long = float(model.forest(part.long).predict(values)[0])
-        raw = (long, float(model.forest(part.short).predict(values)[0]) if part.short else -long)
-        sides = []
-        for side, score, one in zip((1, -1), raw, (part.long_calibration, part.short_calibration), strict=True):
-            p = probability(one, np.array([score]))
-            sides.append({"side": side, "score": score, "confidence": float(p[0]), "edge": float(expected(one, p)[0])})
-        return max(sides, key=lambda said: said["edge"])
+    async def rows(self, model: Model, part: Part, rows: Floats, mark: Mark = lambda name: None) -> list[Prediction]:
+        """What a part of a model says about rows, float64[n, inputs]; those that nobody remembers are scored in one batch.
+
+        `mark` is told the name of each step (of `observe.stages.DECISION`) when it ends.
+        """
+        computed = False
+
+        def predict() -> list[Prediction]:
+            nonlocal computed
+            computed = True
+            mark("prediction_cache")
+            return said(model, part, rows, mark)
+
+        found = await self.predictions.many(_name(model, part), rows, predict)
+        mark("cache_store" if computed else "prediction_cache")
+        return found
+
+    def wanted(self, model: Model, part: Part, rows: Floats) -> list[Wanted]:
+        """The predictions for rows, float64[n, inputs], as values to have, for a warmer of `predictions.cache`."""
+        return self.predictions.wanted(_name(model, part), rows, lambda: said(model, part, rows))
 
     def close(self) -> None:
         """Let every model go and end the thread that reads them."""
@@ -104,3 +107,39 @@ class OnDemand:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def said(model: Model, part: Part, rows: Floats, mark: Mark = lambda name: None) -> list[Prediction]:
+    """What a part of a model says about rows, float64[n, inputs], by the exact forests: to the bit what the core computes."""
+    long = model.forest(part.long).predict(rows)
+    short = model.forest(part.short).predict(rows) if part.short else -long
+    mark("batch_prediction")
+    sides = []
+    for score, one in ((long, part.long_calibration), (short, part.short_calibration)):
+        p = probability(one, score)
+        sides.append(np.stack([score, p, expected(one, p)]))
+    buy = ~(sides[1][2] > sides[0][2])
+    table = np.stack([np.where(buy, 1.0, -1.0), *np.where(buy, *sides)])
+    need = [model.manifest.inputs.index(name) for name in model.manifest.required]
+    table[:, np.isnan(rows[:, need]).any(axis=1)] = np.nan  # still warming up: the forests never saw a row without it
+    found = [dict(zip(WORDS, row, strict=True)) for row in table.T.tolist()]
+    mark("post_processing")
+    return found
+
+
+def _name(model: Model, part: Part) -> str:
+    """What tells this part from any other, in this process and in those that share what was said."""
+    return f"{model.name} {model_number(model.manifest, part):x}"
+
+
+def _load(registry: Registry) -> Callable[[str], Model]:
+    """Reads a model, trees and all, and has what scores it compiled, where nobody waits for it."""
+
+    def load(key: str) -> Model:
+        model = registry.load(key)
+        nothing = np.zeros((LANES, len(model.manifest.inputs)))
+        for part in model.manifest.parts:
+            said(model, part, nothing)
+        return model
+
+    return load
