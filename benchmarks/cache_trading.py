@@ -21,7 +21,7 @@ from tercel.base.time import NS_PER_S
 from tercel.cache import lives
 from tercel.cache.level1 import MISSING, Level1
 from tercel.cache.lives import Life
-from tercel.cache.warming import FEATURES_EVERY_S, PERIODS, recent_periods
+from tercel.cache.warming import FEATURES_EVERY_S, PERIODS
 
 LEVEL1_ENTRIES, LEVEL2_ENTRIES = 5_000, 500_000
 DASHBOARDS = 3
@@ -68,8 +68,9 @@ def scenario(count: int, *, warm: bool) -> Answer:
         minute = time_ns // traces.MINUTE_NS
         if warm and time_ns - warmed_ns >= FEATURES_EVERY_S * NS_PER_S:
             warmed_ns = time_ns
-            for name, start_ns in recent_periods(known, time_ns):
-                desk.put(("features", name, start_ns // traces.MINUTE_NS, 0), CLOSED_LIFE)
+            for back in range(1, PERIODS + 1):
+                for name in known:
+                    desk.put(("features", name, time_ns // traces.MINUTE_NS - back, 0), CLOSED_LIFE)
         desk.ask(("price", symbol), lives.life("price", "open"))
         for features in range(3):
             desk.ask(("running", symbol, minute, features), lives.life("features"))

@@ -13,14 +13,14 @@ import msgspec
 import pytest
 
 from benchmarks.redis_servers import Server
-from tercel.base.time import NS_PER_MIN, NS_PER_S
+from tercel.base.time import NS_PER_S
 from tercel.cache.cache import Cache
 from tercel.cache.care import Care
 from tercel.cache.level1 import Level1
 from tercel.cache.level2 import Level2
 from tercel.cache.metrics import Stats, advice, stats
 from tercel.cache.sizing import GIB, Surroundings, free_bytes, judge
-from tercel.cache.warming import Active, Budget, Patterns, Wanted, Warmer, recent_periods
+from tercel.cache.warming import Active, Budget, Patterns, Wanted, Warmer
 from tercel.cli.main import run as tercel
 from tests.cache.test_cache import Hand, Source, run
 from tests.cache.test_level2 import eventually
@@ -117,8 +117,9 @@ def test_warming_does_its_jobs_within_the_budget() -> None:
             active.saw(symbol)
 
         def features() -> Iterable[Wanted]:
-            for symbol, start_ns in recent_periods(active.symbols(), 1_000 * NS_PER_MIN):
-                yield Wanted(f"{symbol}:{start_ns}", lambda name=f"{symbol}:{start_ns}": make(name), life=30)
+            for minute in range(999, 899, -1):
+                for symbol in active.symbols():
+                    yield Wanted(f"{symbol}:{minute}", lambda name=f"{symbol}:{minute}": make(name), life=30)
 
         async def make(name: str) -> str:
             nonlocal running, most
@@ -131,9 +132,9 @@ def test_warming_does_its_jobs_within_the_budget() -> None:
 
         warmer.every(300, features)
         assert await warmer.warm_now() == 200
-        assert made[:2] == [f"GBPUSD:{999 * NS_PER_MIN}", f"EURUSD:{999 * NS_PER_MIN}"]
+        assert made[:2] == ["GBPUSD:999", "EURUSD:999"]
         assert most <= 4
-        assert cache.get(f"EURUSD:{900 * NS_PER_MIN}") is not None
+        assert cache.get("EURUSD:900") is not None
         assert await warmer.warm_now() == 0
         assert warmer.counts["had"] == 200
 

@@ -30,7 +30,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
 from tercel.api.guard import Guard
-from tercel.api.handlers import Desk, instruments, latency, positions, reasons
+from tercel.api.handlers import Desk, instruments, positions, reasons
 from tercel.base.errors import ConfigError, TercelError
 from tercel.base.paths import run_dir, session_dir
 from tercel.observe.live import LiveFrame
@@ -66,7 +66,7 @@ def application(run_folder: Path, journal_folder: Path) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with desk.past, asyncio.TaskGroup() as group:
-            loops = [group.create_task(desk.hub.run()), group.create_task(desk.past.care())]
+            loops = [group.create_task(task) for task in (desk.hub.run(), desk.past.care(), desk.foresee())]
             for loop in loops:
                 loop.add_done_callback(_stop_when_failed)
             yield
@@ -83,9 +83,10 @@ def application(run_folder: Path, journal_folder: Path) -> Starlette:
         Route("/api/signals/current", desk.signals),
         Route("/api/instruments", reading(instruments)),
         Route("/api/positions", reading(positions)),
-        Route("/api/latency", reading(latency)),
+        Route("/api/latency", desk.latency),
         Route("/api/reasons", reading(reasons)),
         Route("/api/historical/chart-data/{symbol}", desk.chart),
+        Route("/api/predictions/{symbol}", desk.predictions),
         Route("/api/halt", desk.halt, methods=["POST"]),
         Route("/api/resume", desk.resume, methods=["POST"]),
         WebSocketRoute("/ws", desk.hub.serve),

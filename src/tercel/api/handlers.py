@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -20,9 +21,13 @@ from tercel.base.time import NS_PER_S, parse_duration, wall_ns
 from tercel.observe.control import UNANSWERED, Ack, ControlClient
 from tercel.observe.live import LiveFrame
 
+if TYPE_CHECKING:
+    from tercel.api.predictions import Forecasts
+
 BODY_BYTES_MAX: Final = 4096
 STALE_NS: Final = 2 * NS_PER_S
 RESUME_WORD: Final = "RESUME"
+FIRST_S_MAX: Final = 10.0  # the first question about a prediction waits so long for what answers it
 
 
 class HaltBody(msgspec.Struct, frozen=True):
@@ -55,6 +60,8 @@ class Desk:
         self.board = Board(run_folder, journal_folder)
         self.hub = Hub(self.board)
         self.past = Past()
+        self.forecasts: Forecasts | None = None
+        self._asked, self._ready = asyncio.Event(), asyncio.Event()
 
     def _newest(self) -> Board:
         now = wall_ns()
@@ -104,6 +111,35 @@ class Desk:
             return failure(str(error) or "the history was not read in time; ask again", 503)
         interval_ms = parse_duration(every or EVERY) / 1e6
         return json_answer({"symbol": data.instrument.name, "interval_ms": interval_ms, "count": len(rows), "candles": rows.tolist()})
+
+    async def foresee(self) -> None:
+        """Keep predictions from when the first is asked for, until cancelled: a desk that nobody asks does not load what compiles them."""
+        await self._asked.wait()
+        module = await asyncio.to_thread(import_module, "tercel.api.predictions")
+        async with module.Forecasts(self.board.run_folder) as self.forecasts:
+            self._ready.set()
+            await self.forecasts.care()
+
+    async def predictions(self, request: Request) -> Response:
+        """What a registered model (`model`; default: the session's) says at the last `periods` (100) bars of recorded history by `end`."""
+        model, periods, end = (request.query_params.get(name) for name in ("model", "periods", "end"))
+        self._asked.set()
+        try:
+            if periods is not None and not (periods.isascii() and periods.isdigit()):
+                raise ConfigError(f"predictions: periods: expected 1 to 100, found {periods!r}")
+            async with asyncio.timeout(FIRST_S_MAX):
+                await self._ready.wait()
+            assert self.forecasts is not None
+            return json_answer(await self.forecasts.answer(request.path_params["symbol"], model, int(periods or 100), end))
+        except ConfigError as error:
+            return failure(error, 400)
+        except (TercelError, TimeoutError) as error:
+            return failure(str(error) or "the prediction was not there in time; ask again", 503)
+
+    async def latency(self, request: Request) -> Response:
+        """Every stage of the trader and every part of the predictions asked of this desk, with budget and times since the start."""
+        parts = self.forecasts.parts() if self.forecasts is not None else []
+        return await self.read(lambda frame, _: {"stages": stage_views(frame), "predictions": parts}, request)
 
     async def health(self, request: Request) -> Response:
         """200 when the trader lives, publishes and has fresh data; 503 otherwise; each part by name."""
@@ -171,11 +207,6 @@ def positions(frame: LiveFrame, _: Request) -> dict[str, Any]:
 def instruments(frame: LiveFrame, _: Request) -> dict[str, Any]:
     """Every instrument in the order of the slots."""
     return {"instruments": [instrument_view(frame, slot) for slot in range(len(frame.instruments))]}
-
-
-def latency(frame: LiveFrame, _: Request) -> dict[str, Any]:
-    """Every stage with its budget and its times since the start."""
-    return {"stages": stage_views(frame)}
 
 
 def reasons(frame: LiveFrame, _: Request) -> dict[str, Any]:

@@ -48,8 +48,7 @@ class Past:
     def __init__(self, catalog: Catalog | None = None, redis: str | None = None) -> None:
         self.catalog = catalog or Catalog()
         level1 = Level1(entries_max=ENTRIES_MAX, bytes_max=BYTES_MAX, life_ns_max=LIFE.level1_ns)
-        address = os.environ.get("TERCEL_REDIS") if redis is None else redis
-        self.cache = Cache("charts", level1=level1, level2=_shared(address) if address else None, life=LIFE)
+        self.cache = Cache("charts", level1=level1, level2=shared(redis), life=LIFE)
         self.active = Active()
         self.warmer = Warmer(self.cache)
         self.warmer.every(FEATURES_EVERY_S, self._newest)
@@ -120,8 +119,11 @@ class Past:
             yield from self._wanted(data, interval_ns, series.parts[-NEWEST:][0].first_ns, data.last_ns + 1)
 
 
-def _shared(address: str) -> Level2:
-    """Redis at an address; asked for only with one, since its packages are an extra."""
+def shared(redis: str | None) -> Level2 | None:
+    """Redis at an address (None: at `TERCEL_REDIS`), or nothing without one; its packages, an extra, are asked for only with one."""
+    address = os.environ.get("TERCEL_REDIS") if redis is None else redis
+    if not address:
+        return None
     from tercel.cache.level2 import Level2
 
     return Level2(address)

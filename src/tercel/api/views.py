@@ -147,12 +147,17 @@ def stage_views(frame: LiveFrame, earlier: Any = None) -> list[StageView]:
     for index, (name, budget_us, asked_ms) in enumerate(frame.stages.tolist()):
         whole = frame.histogram(index)
         recent = whole if earlier is None else Histogram(np.append(whole.counts[:-1] - earlier[index, :-1], whole.counts[-1:]))
-        views.append(StageView(
-            name.decode(), what.get(name.decode(), ""), budget_us, None if np.isnan(asked_ms) else asked_ms, whole.count,
-            whole.percentile(50) / 1e3, whole.percentile(99) / 1e3, whole.max / 1e3, whole.share_over(int(budget_us * 1e3)),
-            recent.count, recent.percentile(50) / 1e3, recent.percentile(99) / 1e3,
-        ))  # fmt: skip
+        asked = None if np.isnan(asked_ms) else asked_ms
+        views.append(stage_view(name.decode(), what.get(name.decode(), ""), budget_us, asked, whole, recent))
     return views
+
+
+def stage_view(name: str, what: str, budget_us: float, asked_ms: float | None, whole: Histogram, recent: Histogram) -> StageView:
+    """One stage from its histograms: since the start, and of late."""
+    return StageView(
+        name, what, budget_us, asked_ms, whole.count, whole.percentile(50) / 1e3, whole.percentile(99) / 1e3, whole.max / 1e3,
+        whole.share_over(int(budget_us * 1e3)), recent.count, recent.percentile(50) / 1e3, recent.percentile(99) / 1e3,
+    )  # fmt: skip
 
 
 def reason_views(frame: LiveFrame) -> list[ReasonView]:

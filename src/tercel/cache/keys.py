@@ -25,10 +25,10 @@ _ESCAPED: Final = re.compile(r"[^A-Za-z0-9._+@/-]")
 _NUMBER_LIKE: Final = re.compile(r"[0-9+.\-]|(?:nan|inf|none|true|false)$")
 
 
-def key(*parts: Any, decimals: int | None = DECIMALS, signature: str = "") -> str:
+def key(*parts: Any, decimals: int = DECIMALS, signature: str = "") -> str:
     """One text for the parts: text, numbers, None, bytes, arrays, and tuples, lists and mappings of them.
 
-    Equal exactly when the parts are equal after rounding to `decimals` (None: as they are). At most 120 characters of letters, digits and `._+@/-:%()=,~`, so
+    Equal exactly when the parts are equal after rounding to `decimals`. At most 120 characters of letters, digits and `._+@/-:%()=,~`, so
     no shell pattern and no hash tag of a Redis cluster is hidden in it. Raises `ConfigError` for a part of another type.
     """
     text = ":".join(_text(part, decimals, 0) for part in parts)
@@ -51,19 +51,17 @@ def _word(text: str) -> str:
     return f"%{escaped}" if not escaped or _NUMBER_LIKE.match(escaped) else escaped
 
 
-def _number(value: float, decimals: int | None) -> str:
+def _number(value: float, decimals: int) -> str:
     if value != value:
         return "nan"
     if value in (float("inf"), float("-inf")):
         return "inf" if value > 0 else "-inf"
-    if decimals is None:
-        return repr(value)
     text = f"{value:.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
 
 
-def _text(part: Any, decimals: int | None, depth: int) -> str:
+def _text(part: Any, decimals: int, depth: int) -> str:
     if depth > DEPTH_MAX:
         raise ConfigError(f"cache key: expected at most {DEPTH_MAX} levels of nesting")
     if isinstance(part, str):
@@ -85,15 +83,15 @@ def _text(part: Any, decimals: int | None, depth: int) -> str:
     raise ConfigError(f"cache key: expected text, numbers, bytes, arrays, tuples, lists or mappings, found {type(part).__name__}")
 
 
-def _pairs(items: Iterable[tuple[Any, Any]], decimals: int | None, depth: int) -> list[str]:
+def _pairs(items: Iterable[tuple[Any, Any]], decimals: int, depth: int) -> list[str]:
     return [f"{_text(name, decimals, depth + 1)}={_text(value, decimals, depth + 1)}" for name, value in items]
 
 
-def _array(values: np.ndarray[Any, Any], decimals: int | None) -> str:
+def _array(values: np.ndarray[Any, Any], decimals: int) -> str:
     if values.dtype.hasobject or values.dtype.kind == "V":
         raise ConfigError(f"cache key: expected an array of numbers or text, found dtype {values.dtype}")
     if values.dtype.kind in "fc":
-        values = (values if decimals is None else np.round(values, decimals)) + 0.0  # + 0.0 turns -0.0 into 0.0
+        values = np.round(values, decimals) + 0.0  # + 0.0 turns -0.0 into 0.0
         if np.isnan(values).any():
             values = np.where(np.isnan(values), np.array(np.nan, values.dtype), values)
     head = f"{values.dtype.str}{list(values.shape)}"

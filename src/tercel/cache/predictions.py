@@ -46,14 +46,12 @@ class Predictions:
 
     def find(self, model: str, features: npt.NDArray[np.floating[Any]]) -> Prediction | None:
         """What level 1 has for float[n] features that round to the same, or None."""
-        found: Prediction | None = self.cache.get(key(model, features, decimals=self._decimals))
+        found: Prediction | None = self.cache.get(self._name(model, features))
         return found
 
     async def of(self, model: str, features: npt.NDArray[np.floating[Any]], predict: Callable[[], Any]) -> Prediction:
         """The prediction for float[n] features, from the nearest place that has it, else by `predict()`, plain or awaitable."""
-        name = key(model, features, decimals=self._decimals)
-        found: Prediction = await self.cache.get_or_compute(name, predict, life=_life, tags=(model,))
-        return found
+        return await self._look(Wanted(self._name(model, features), predict, _life, (model,)))
 
     def wanted(self, model: str, rows: npt.NDArray[np.float64], predict: Callable[[], Sequence[Prediction]]) -> list[Wanted]:
         """What to have for the rows, float64[n, f], in their order: the first that has to be made makes all, by one `predict()`."""
@@ -64,16 +62,25 @@ class Predictions:
                 made.extend(predict())
             return made[place]
 
-        return [Wanted(key(model, row, decimals=self._decimals), partial(one, place), _life, (model,)) for place, row in enumerate(rows)]
+        return [Wanted(self._name(model, row), partial(one, place), _life, (model,)) for place, row in enumerate(rows)]
 
     async def many(self, model: str, rows: npt.NDArray[np.float64], predict: Callable[[], Sequence[Prediction]]) -> list[Prediction]:
         """The predictions for rows, float64[n, f], each from the nearest place that has it; all that none has by one `predict()`."""
-        look = self.cache.get_or_compute
-        return await asyncio.gather(*(look(one.key, one.compute, life=one.life, tags=one.tags) for one in self.wanted(model, rows, predict)))
+        wanted = self.wanted(model, rows, predict)
+        missing = [one for one in wanted if not self.cache.has(one.key)]  # a task for each that is there would cost more than the looks
+        made = dict(zip((one.key for one in missing), await asyncio.gather(*map(self._look, missing)), strict=True))
+        return [made[one.key] if one.key in made else await self._look(one) for one in wanted]
 
     async def forget(self, model: str) -> bool:
         """Forget everything a model said, everywhere: it was replaced."""
         return await self.cache.invalidate_tag(model)
+
+    def _name(self, model: str, features: npt.NDArray[np.floating[Any]]) -> str:
+        return key(model, features.tobytes()) if self._decimals is None else key(model, features, decimals=self._decimals)
+
+    async def _look(self, one: Wanted) -> Prediction:
+        found: Prediction = await self.cache.get_or_compute(one.key, one.compute, life=one.life, tags=one.tags)
+        return found
 
 
 def _life(found: Prediction) -> Life:

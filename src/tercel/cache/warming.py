@@ -1,7 +1,7 @@
 """Warming: what will be asked is made before it is asked, on a schedule and by what was learned, behind a budget.
 
-**On a schedule**: jobs name what to have, such as the features of the symbols that were active for the last 100 one-minute periods every
-five minutes, or the likely predictions every ten.
+**On a schedule**: jobs name what to have, such as the features of active symbols for the last 100 periods every five minutes, or the likely
+predictions every ten.
 
 **By pattern**: which key's miss was followed by which other's, counted (a Markov chain of order one over misses, forgetting by halves).
 When a miss has a likely successor, that is made too. How many of the values so made were used is the model's score; below a third it rests,
@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from tercel.base.errors import TercelError
-from tercel.base.time import NS_PER_MIN, NS_PER_S, steady_ns
+from tercel.base.time import NS_PER_S, steady_ns
 from tercel.cache.cache import Cache
 from tercel.cache.lives import Life
 
@@ -111,8 +111,8 @@ class Patterns:
 class Warmer:
     """Warms one cache. `run` is a task of the caller's; `warm_now` does every job at once."""
 
-    def __init__(self, cache: Cache, budget: Budget | None = None, *, learn: bool = True) -> None:
-        self.cache, self.budget, self.patterns = cache, budget or Budget(), Patterns()
+    def __init__(self, cache: Cache, budget: Budget | None = None, *, learn: bool = True, clock: Callable[[], int] = steady_ns) -> None:
+        self.cache, self.budget, self.patterns, self._clock = cache, budget or Budget(), Patterns(), clock
         self.counts: Counter[str] = Counter()
         """warmed, had, failed, over_budget, guessed."""
         self._jobs: list[list[Any]] = []
@@ -130,7 +130,7 @@ class Warmer:
         """Do the jobs when they are due, until cancelled."""
         try:
             while True:
-                now = steady_ns()
+                now = self._clock()
                 for job in self._jobs:
                     if now >= job[0]:
                         job[0] = now + job[1]
@@ -220,12 +220,3 @@ class Active:
         """The symbols of the window, the most recent first."""
         oldest = self._clock() - self._window_ns
         return [symbol for symbol, at in reversed(self._last.items()) if at >= oldest]
-
-
-def recent_periods(symbols: Iterable[str], now_ns: int, periods: int = PERIODS, period_ns: int = NS_PER_MIN) -> Iterator[tuple[str, int]]:
-    """Every (symbol, start of a closed period in ns), the newest periods of all symbols first."""
-    current = now_ns // period_ns
-    names = list(symbols)
-    for back in range(1, periods + 1):
-        for symbol in names:
-            yield symbol, (current - back) * period_ns

@@ -63,7 +63,7 @@ def start_of(history: History, anchor: str) -> int:
 
 
 def content(history: History, first_ns: int, last_ns: int) -> str:
-    """A hash over the kernels and the rows of a history that may have arrived in [first_ns, last_ns): the fingerprints of their partitions."""
+    """A hash over the kernels and the rows that may have arrived in [first_ns, last_ns): the fingerprints of their partitions."""
     manifest = history.catalog.manifest()
     digest = hashlib.sha256(CACHE.name.encode())
     for one in history.series:

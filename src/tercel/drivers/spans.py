@@ -8,18 +8,18 @@ state comes from the checkpoints of `anchor`. Where features have no anchor, the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from tercel.base.time import NS_PER_DAY, format_instant, parse_instant
+from tercel.cache.warming import PERIODS
 from tercel.drivers.anchor import content
 from tercel.drivers.history import FAR, History
 from tercel.drivers.session import Plan, Progress
 from tercel.drivers.values import Integers, rows_of
 from tercel.features.spec import Bars, FeatureSet
 
-PERIODS: Final = 100
 CLOSED, STAMP, REGISTERS = 0, 1, 2
 """Words of a row: the bar's close, the arrival of what closed it (ns UTC), then every register of the program, as float64."""
 

@@ -11,6 +11,7 @@ import msgspec
 
 from tercel.base import html
 from tercel.base.errors import ConfigError
+from tercel.features.program import Program
 from tercel.features.spec import FeatureSet
 from tercel.models import lightgbm_text, xgboost_json
 from tercel.models.forest import Forest
@@ -38,6 +39,16 @@ class Model:
     def feature_set(self) -> FeatureSet:
         """The feature set the model was trained on."""
         return self.manifest.feature_set
+
+    @cached_property
+    def program(self) -> Program:
+        """What its feature set compiles to."""
+        return self.feature_set.compile()
+
+    @cached_property
+    def registers(self) -> tuple[int, ...]:
+        """The registers of its inputs, in their order."""
+        return tuple(self.program.register(name) for name in self.manifest.inputs)
 
     def forest(self, file: str) -> Forest:
         """The forest in one of its files, read on first use. Raises `DataError` when it is damaged."""

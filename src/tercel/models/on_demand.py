@@ -35,8 +35,8 @@ Mark = Callable[[str], None]
 class OnDemand:
     """Asks registered models. Use as a context manager, or `close` it.
 
-    `models_max` and `bytes_max` bound what stays loaded, `deadline_s` how long a call waits for a model to be read; `predictions` keeps what
-    was said, shared between processes when it has a level 2.
+    `models_max` and `bytes_max` bound what stays loaded, `deadline_s` how long a call waits for a model to be read; `predictions` keeps
+    what was said, shared between processes when it has a level 2.
     """
 
     def __init__(
@@ -60,14 +60,15 @@ class OnDemand:
         """
         name, version = self.registry.resolve(reference)
         key = f"{name}@{version}"
-        return self.pool.get(key) or await asyncio.to_thread(self.pool.wait, key, self._deadline_s)
+        found = self.pool.get(key)
+        return found if found is not None else await asyncio.to_thread(self.pool.wait, key, self._deadline_s)
 
     async def predict(self, model: str, features: Mapping[str, float], instrument: str = "") -> Prediction:
         """What the final part of a model says about a row, `features` by input name.
 
         A mapping of `side` (+1 or -1), `score`, `confidence` (probability that the trade ends above its costs) and `edge` (in widths), as
-        a signal of the core has them, to the rounding of the features; NaN where a required feature is. Raises `ConfigError` for a missing
-        input, and what `model` raises.
+        a signal of the core has them, to the rounding of the features; side 0 and NaN where a required feature is NaN. Raises `ConfigError`
+        for a missing input, and what `model` raises.
         """
         found = await self.model(model)
         inputs = found.manifest.inputs
@@ -119,10 +120,11 @@ def said(model: Model, part: Part, rows: Floats, mark: Mark = lambda name: None)
         p = probability(one, score)
         sides.append(np.stack([score, p, expected(one, p)]))
     buy = ~(sides[1][2] > sides[0][2])
-    table = np.stack([np.where(buy, 1.0, -1.0), *np.where(buy, *sides)])
+    side, numbers = np.where(buy, 1, -1), np.where(buy, *sides)
     need = [model.manifest.inputs.index(name) for name in model.manifest.required]
-    table[:, np.isnan(rows[:, need]).any(axis=1)] = np.nan  # still warming up: the forests never saw a row without it
-    found = [dict(zip(WORDS, row, strict=True)) for row in table.T.tolist()]
+    unknown = np.isnan(rows[:, need]).any(axis=1)  # still warming up: the forests never saw a row without it
+    side[unknown], numbers[:, unknown] = 0, np.nan
+    found: list[Prediction] = [dict(zip(WORDS, row, strict=True)) for row in zip(side.tolist(), *numbers.tolist(), strict=True)]
     mark("post_processing")
     return found
 

@@ -31,3 +31,15 @@ STAGES: Final = (
 
 STAGE_NAMES: Final = tuple(stage.name for stage in STAGES)
 FEED, SEQUENCE, LOG, FEATURES, DECIDE, JOURNAL, PUBLISH, TOTAL = range(len(STAGES))
+
+DECISION: Final = (
+    Stage("feature_cache", "rows of features looked up", 1000.0, 1.0, "a quieter machine; a Redis that is nearer"),
+    Stage("features", "rows computed from history that nobody had", 25_000.0, 25.0, "ask again: what is asked for is kept warm"),
+    Stage("prediction_cache", "predictions looked up", 1000.0, 1.0, "fewer periods; a Redis that is nearer"),
+    Stage("model_load", "the model taken from the pool, or read", 5000.0, 5.0, "a smaller model; the first question reads it"),
+    Stage("batch_prediction", "rows scored in one batch", 5000.0, 40.0, "fewer trees or leaves"),
+    Stage("post_processing", "scores to sides, confidences and edges", 1000.0, 3.0, "fewer periods"),
+    Stage("cache_store", "predictions kept", 2000.0, 2.0, "fewer periods"),
+    Stage("decision", "from the question to the answer", 25_000.0, 100.0, "look for the part above that is over its own budget"),
+)
+"""The parts of a prediction on demand: all rows of one question together."""
