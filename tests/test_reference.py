@@ -21,7 +21,7 @@ from tercel.features import spec
 from tercel.features.opcodes import OPCODES
 from tercel.journal.entries import KIND_NAMES
 from tercel.market.importers.detect import formats as known_formats
-from tercel.observe.stages import STAGES
+from tercel.observe.stages import DECISION, STAGES
 
 MAKERS = sorted(features.PAGES)
 pytestmark = pytest.mark.timeout(600)  # the first run of changed kernels compiles them
@@ -147,7 +147,7 @@ def test_every_stage_and_value_of_the_views_is_listed() -> None:
     """Stages have a budget and what helps above it; every field of every view is there."""
     stages, _, values = live_view.page().partition("## Values")
     page = rows(stages)
-    for stage in STAGES:
+    for stage in (*STAGES, *DECISION):
         assert page[stage.name][1] == f"{stage.budget_us:g} µs"
         assert page[stage.name][3] == stage.remedy
         assert stage.remedy

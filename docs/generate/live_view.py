@@ -10,7 +10,7 @@ import msgspec
 from docs.generate.markup import said, side_notes, table
 from tercel.api import views
 from tercel.observe import layout
-from tercel.observe.stages import STAGES
+from tercel.observe.stages import DECISION, STAGES, Stage
 
 
 def view_structs() -> list[type[Any]]:
@@ -25,14 +25,20 @@ def kind_name(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) and not getattr(hint, "__args__", None) else str(hint).replace("typing.", "")
 
 
+def budgets(first: str, stages: tuple[Stage, ...]) -> str:
+    """A table of stages with their budgets."""
+    rows = [
+        (f"`{one.name}`", one.what, f"{one.budget_us:g} µs", f"{one.asked_ms:g} ms" if one.asked_ms is not None else "-", one.remedy)
+        for one in stages
+    ]
+    return table((first, "what it covers", "budget", "asked at least", "what helps when it is above"), rows)
+
+
 def page() -> str:
     """The tables of the stages and of every value."""
-    stages = [
-        (f"`{one.name}`", one.what, f"{one.budget_us:g} µs", f"{one.asked_ms:g} ms" if one.asked_ms is not None else "-", one.remedy)
-        for one in STAGES
-    ]
     parts = [
-        f"## Stages\n\n{table(('stage', 'what it covers', 'budget', 'asked at least', 'what helps when it is above'), stages)}",
+        f"## Stages\n\n{budgets('stage', STAGES)}",
+        f"## Parts of a prediction on demand\n\nOf `/api/predictions/{{symbol}}`, all rows together.\n\n{budgets('part', DECISION)}",
         "## Values\n\nA number that the source does not say is `null`.\n",
     ]
     for struct in view_structs():

@@ -17,7 +17,7 @@ from benchmarks.redis_servers import BINARY, single
 from tercel.api.predictions import NEWEST, Forecasts
 from tercel.base.errors import ConfigError
 from tercel.base.paths import run_dir
-from tercel.base.time import NS_PER_S, format_instant, parse_instant
+from tercel.base.time import NS_PER_MS, NS_PER_S, format_instant, parse_instant
 from tercel.cache.warming import FEATURES_EVERY_S, PERIODS, PREDICTIONS_EVERY_S
 from tercel.core.market_phase import ROW_CLOSE, ROW_SLOT
 from tercel.decision.rules import ModelRule
@@ -112,10 +112,10 @@ def test_the_numbers_are_the_back_tests(traded: dict[str, np.ndarray]) -> None:
         gold = await forecasts.answer(GOLD, "ticks@1", 7)
         assert same(gold, traded[GOLD][-7:])
         assert {one["part"] for one in gold["predictions"]} == {FINAL}
-        for before_s in (1, 239, 241, 400, 3_600, 13_000):
-            end_ns = END_NS - before_s * NS_PER_S
+        closed_ns = round(traded[EURO][-150, 0]) * NS_PER_MS
+        for end_ns in (closed_ns, closed_ns - NS_PER_MS, *(END_NS - before_s * NS_PER_S for before_s in (1, 239, 241, 3_600, 13_000))):
             rows = traded[EURO][traded[EURO][:, 0] <= end_ns / 1e6]
-            assert same(await forecasts.answer("EURUSD", "ticks", 100, format_instant(end_ns)), rows[-100:])
+            assert same(await forecasts.answer("EURUSD", "ticks", 100, format_instant(end_ns, 9)), rows[-100:])
         early = await forecasts.answer("EURUSD", "ticks", 100, "2014-05-01T20:02")
         assert same(early, traded[EURO][: early["count"]])
         assert 0 < early["count"] < 25
