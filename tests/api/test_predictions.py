@@ -174,7 +174,7 @@ def test_a_warmed_symbol_is_all_hits(traded: dict[str, np.ndarray]) -> None:
         warm = await forecasts.answer(GOLD, "ticks")
         assert same(warm, traded[GOLD][-100:])
         assert (forecasts.features.level1.misses, forecasts.predictions.level1.misses) == (0, 0)
-        assert "features" not in warm["parts_us"]
+        assert "fresh_features" not in warm["parts_us"]
         assert "batch_prediction" not in warm["parts_us"]
         await forecasts.answer("EURUSD", "ticks")
         assert forecasts.features.level1.misses > 0

@@ -204,7 +204,7 @@ class Forecasts:
         found: list[Integers] = []
         for span in islice(spans(subject.history, subject.plan.features, end_ns), SPANS_MAX):
             wanted = self._wanted(subject, span)
-            part = "feature_cache" if self.features.has(wanted.key) else "features"
+            part = "feature_cache" if self.features.has(wanted.key) else "fresh_features"
             rows = await self.features.get_or_compute(wanted.key, wanted.compute, tags=wanted.tags)
             watch.mark(part)
             found.insert(0, rows[rows[:, CLOSED] <= end_ns])

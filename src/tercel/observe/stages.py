@@ -34,7 +34,7 @@ FEED, SEQUENCE, LOG, FEATURES, DECIDE, JOURNAL, PUBLISH, TOTAL = range(len(STAGE
 
 DECISION: Final = (
     Stage("feature_cache", "rows of features looked up", 1000.0, 1.0, "a quieter machine; a Redis that is nearer"),
-    Stage("features", "rows computed from history that nobody had", 25_000.0, 25.0, "ask again: what is asked for is kept warm"),
+    Stage("fresh_features", "rows computed from history that nobody had", 25_000.0, 25.0, "ask again: what is asked for is kept warm"),
     Stage("prediction_cache", "predictions looked up", 1000.0, 1.0, "fewer periods; a Redis that is nearer"),
     Stage("model_load", "the model taken from the pool, or read", 5000.0, 5.0, "a smaller model; the first question reads it"),
     Stage("batch_prediction", "rows scored in one batch", 5000.0, 40.0, "fewer trees or leaves"),
