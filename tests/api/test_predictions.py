@@ -137,7 +137,7 @@ def test_many_askers_cost_one_and_then_none(traded: dict[str, np.ndarray]) -> No
         assert same(again, traded[EURO][-90:])
         assert (forecasts.features.counts["computed"], forecasts.predictions.counts["computed"]) == made
         assert set(again["parts_us"]) == {"model_load", "feature_cache", "prediction_cache", "post_processing", "decision"}
-        parts = {part.name: part for part in forecasts.parts()}
+        parts = {part.name: part for part in forecasts.parts.views()}
         assert [*parts] == [part.name for part in DECISION]
         assert parts["decision"].count == 31
         assert all(part.count for part in parts.values())

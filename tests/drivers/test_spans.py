@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,18 @@ def test_spans_together_are_one_run(data_dir: Path, tmp_path: Path, clock: str, 
         assert np.array_equal(apart(chosen, features), expected)
         assert list(paths.checkpoints_dir().rglob("*.snap"))
         assert np.array_equal(apart(chosen, features), expected)
+
+
+def test_recorded_bars_have_long_spans(data_dir: Path, home: Path) -> None:
+    """Bars of an hour in spans of five days, of a day in spans of a hundred: together they are one run over the years."""
+    take(data_dir / "bars" / "fx_oanda_1h.parquet", data_dir / "bars" / "fx_oanda_1d.parquet")
+    for clock, rows_max in (("1h", 5 * 24), ("1d", 100)):
+        chosen, features = history("XAUUSD", every=clock), FeatureSet(bars(clock, "bid"), (ema(100), rsi(14)))
+        expected = whole(chosen, features)
+        newest = list(islice(spans(chosen, features), 4))
+        made = [rows_in(chosen, Plan(features, None), span) for span in newest]
+        assert np.array_equal(np.concatenate(made[::-1]), expected[-sum(map(len, made)) :])
+        assert 0 < max(map(len, made)) <= rows_max
 
 
 def test_late_ticks_and_weekends_lie_in_one_span(home: Path, tmp_path: Path) -> None:

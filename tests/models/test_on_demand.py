@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
 from tercel.base.errors import ConfigError
+from tercel.cache.predictions import Predictions
 from tercel.features.spec import FeatureSet, bars, returns, volatility
 from tercel.models.barriers import triple_barrier
 from tercel.models.manifest import FINAL, Calibration, Part
 from tercel.models.model import Model
-from tercel.models.on_demand import OnDemand
+from tercel.models.on_demand import OnDemand, said
 from tercel.models.registry import Registry
 from tests.models.made import model_of, stump
 
@@ -70,6 +73,38 @@ def test_a_model_is_read_once_and_remembered(registry: Registry) -> None:
             assert models.pool.counters().loads == 2
 
     asyncio.run(talk())
+
+
+def test_rows_are_scored_in_one_batch(registry: Registry) -> None:
+    """Many rows are what each says alone, in their order; those that are remembered are not scored again; the steps are told in order."""
+
+    async def talk() -> None:
+        with OnDemand(registry, predictions=Predictions(decimals=None)) as models:
+            model = await models.model("one")
+            part, steps = model.manifest.part(FINAL), list[str]()
+            rows = np.linspace(-1.0, 1.0, 100)[:, None]
+            found = await models.rows(model, part, rows, steps.append)
+            assert found == said(model, part, rows)
+            assert [one["score"] for one in found] == [1.0] * 100
+            assert [one["side"] for one in found] == [-1] * 50 + [1] * 50
+            assert steps == ["prediction_cache", "batch_prediction", "post_processing", "cache_store"]
+            steps.clear()
+            assert await models.rows(model, part, rows[::-1], steps.append) == found[::-1]
+            assert steps == ["prediction_cache"]
+            assert models.predictions.cache.counts["computed"] == 100
+
+    asyncio.run(talk())
+
+
+def test_without_a_required_feature_there_is_no_score(tmp_path: Path) -> None:
+    """As in the core: a row that is still warming up has side 0, the others theirs."""
+    plain = saved(Registry(tmp_path / "plain"), "one")
+    model = Model(msgspec.structs.replace(plain.manifest, required=("returns_1",)), plain.contents)
+    none, rise = said(model, model.manifest.part(FINAL), np.array([[np.nan], [0.25]]))
+    assert (none["side"], rise["side"]) == (0, 1)
+    assert all(np.isnan(none[word]) for word in ("score", "confidence", "edge"))
+    (missing, _) = said(plain, plain.manifest.part(FINAL), np.array([[np.nan], [0.25]]))
+    assert missing["side"] == 1  # what may be missing is
 
 
 def test_only_so_many_models_stay_loaded(registry: Registry) -> None:

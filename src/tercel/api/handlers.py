@@ -138,7 +138,7 @@ class Desk:
 
     async def latency(self, request: Request) -> Response:
         """Every stage of the trader and every part of the predictions asked of this desk, with budget and times since the start."""
-        parts = self.forecasts.parts() if self.forecasts is not None else []
+        parts = self.forecasts.parts.views() if self.forecasts is not None else []
         return await self.read(lambda frame, _: {"stages": stage_views(frame), "predictions": parts}, request)
 
     async def health(self, request: Request) -> Response:

@@ -11,7 +11,6 @@ This module reaches the core and what compiles it; the desk imports it when the 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,14 +20,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from tercel.api.parts import Parts, Watch
 from tercel.api.past import LIFE, shared
-from tercel.api.views import StageView, stage_view
 from tercel.base.errors import ConfigError, TercelError
-from tercel.base.histogram import Histogram
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, parse_instant, steady_ns
 from tercel.cache.cache import Cache
 from tercel.cache.care import Care
@@ -38,16 +35,14 @@ from tercel.cache.predictions import Prediction, Predictions
 from tercel.cache.warming import FEATURES_EVERY_S, PERIODS, PREDICTIONS_EVERY_S, Active, Budget, Wanted, Warmer
 from tercel.drivers import schedule
 from tercel.drivers.history import FAR, History, history
-from tercel.drivers.launch import RunSpec
+from tercel.drivers.launch import session_of
 from tercel.drivers.session import Plan
-from tercel.drivers.settings_source import layered
 from tercel.drivers.spans import CLOSED, REGISTERS, STAMP, Span, rows_in, spans
 from tercel.market.catalog import Catalog
 from tercel.models.manifest import Part
 from tercel.models.model import Model
 from tercel.models.on_demand import WORDS, Floats, OnDemand
 from tercel.models.registry import Registry
-from tercel.observe.stages import DECISION
 
 ENTRIES_MAX: Final = 1_024
 BYTES_MAX: Final = 64 << 20
@@ -56,7 +51,6 @@ COMPUTE_S_MAX: Final = 25.0  # of one span; its checkpoints stay, so that the ne
 SPANS_MAX: Final = 20  # looked through for bars of one answer
 NEWEST: Final = 2  # spans of an active symbol that are kept warm
 PREDICTIONS_PER_S: Final = 1_000.0  # of the warmer: a hundred cost one batch
-TIMING: Final = ("grace", "feed_latency")
 NOTHING: Final[Prediction] = {"side": 0, **dict.fromkeys(WORDS[1:], float("nan"))}
 
 
@@ -69,24 +63,6 @@ class Subject(NamedTuple):
     history: History
     model: Model
     plan: Plan
-
-
-class Watch:
-    """Times the parts of one answer: `mark` books what passed since the last mark."""
-
-    def __init__(self) -> None:
-        self.ns: dict[str, int] = {}
-        self._at = self._began = clock_ns()
-
-    def mark(self, part: str) -> None:
-        """A part has ended."""
-        now = clock_ns()
-        self.ns[part] = self.ns.get(part, 0) + now - self._at
-        self._at = now
-
-    def end(self) -> None:
-        """The answer is there."""
-        self.ns["decision"] = clock_ns() - self._began
 
 
 class Forecasts:
@@ -109,7 +85,7 @@ class Forecasts:
         )  # fmt: skip
         self.warmers[0].every(FEATURES_EVERY_S, self._likely_rows)
         self.warmers[1].every(PREDICTIONS_EVERY_S, self._likely_predictions)
-        self._histograms = {part.name: Histogram(np.zeros(Histogram.SIZE, np.int64)) for part in DECISION}
+        self.parts = Parts()
         self._thread = ThreadPoolExecutor(1, "features")
         self._closed = False
 
@@ -158,34 +134,14 @@ class Forecasts:
         closes = (rows[:, CLOSED] / NS_PER_MS).tolist()
         told = [{"time_ms": time_ms, "part": part or None, **one} for time_ms, (part, one) in zip(closes, said, strict=True)]
         watch.mark("post_processing")
-        watch.end()
-        for part_name, ns in watch.ns.items():
-            self._histograms[part_name].record(ns)
         return {
             "symbol": name, "model": found.name, "bars": clock.text, "price": clock.price, "enter": found.manifest.enter,
-            "count": len(told), "predictions": told, "parts_us": {part_name: ns / 1e3 for part_name, ns in watch.ns.items()},
+            "count": len(told), "predictions": told, "parts_us": self.parts.take(watch),
         }  # fmt: skip
-
-    def parts(self) -> list[StageView]:
-        """The parts of all answers so far, with their budgets."""
-        return [
-            stage_view(part.name, part.what, part.budget_us, part.asked_ms, self._histograms[part.name], self._histograms[part.name])
-            for part in DECISION
-        ]
-
-    def _session(self) -> tuple[str | None, dict[str, Any]]:
-        """The model that the session of the account was told to trade, and the timing of its settings."""
-        try:
-            spec = msgspec.json.decode((self._run_folder / "spec.json").read_bytes(), type=RunSpec)
-        except (FileNotFoundError, msgspec.MsgspecError):
-            spec = None
-        table, _ = layered(Path(spec.settings) if spec and spec.settings else None, os.environ)
-        model = spec.model or (None if spec.strategy else table.get("model")) if spec else None
-        return model, {name: table["bars"][name] for name in TIMING if name in table.get("bars", {})}
 
     def _default(self) -> str:
         """The session's model, else the one in production of the only name there is. Raises `ConfigError` with the choice."""
-        model, _ = self._session()
+        model, _ = session_of(self._run_folder)
         names = self.models.registry.names()
         if model or len(names) == 1:
             return model or f"{names[0]}@production"
@@ -197,7 +153,7 @@ class Forecasts:
         kinds = {one.kind for one in self.catalog.datasets() if one.instrument.name == name}
         chosen = history(name, every=clock.text if kinds == {"bar"} else None, price=clock.price, catalog=self.catalog)
         chosen.check(clock)
-        return Subject(chosen, model, replace(Plan(model.feature_set, None), **self._session()[1]))
+        return Subject(chosen, model, replace(Plan(model.feature_set, None), **session_of(self._run_folder)[1]))
 
     async def _rows(self, subject: Subject, end_ns: int, periods: int, watch: Watch) -> Integers:
         """At least the last `periods` rows that had closed by an instant, where there are so many."""

@@ -19,7 +19,7 @@ from tercel.base.errors import ConfigError, TercelError
 from tercel.base.time import NS_PER_S, clock_ns
 from tercel.cli.control import refuse_second
 from tercel.cli.show import Report, Teller, short
-from tercel.drivers.launch import RunSpec
+from tercel.drivers.launch import SPEC, RunSpec
 
 START_S_MAX: Final = 300.0  # a first start compiles
 DESK_START_S_MAX: Final = 20.0
@@ -63,7 +63,7 @@ class Family:
         """
         refuse_second(self.spec.account)
         self._run.mkdir(parents=True, exist_ok=True)
-        path = self._run / "spec.json"
+        path = self._run / SPEC
         path.write_bytes(msgspec.json.encode(self.spec))
         self.trader = self._spawn("tercel.drivers.launch", str(path), output=subprocess.PIPE, log="trader.err")
         for line in self._lines(self.trader, START_S_MAX):

@@ -37,13 +37,18 @@ def arrivals(history: History, latency_ns: int, first_ns: int, last_ns: int) -> 
     """Records of the whole history that arrive in [first_ns, last_ns), which is not the same as those that happened then."""
     if first_ns >= last_ns:
         return
-    wide = replace(history, start_ns=first_ns - DELAY_MAX_NS, end_ns=min(last_ns + DELAY_MAX_NS, FAR))
+    wide = replace(history, start_ns=first_ns - delay_max_ns(history), end_ns=min(last_ns + DELAY_MAX_NS, FAR))
     for records in wide.stream(latency_ns):
         begin, end = (int(place) for place in np.searchsorted(records["ts_recv"], [first_ns, last_ns]))
         if end > begin:
             yield records[begin:end]
         if end < len(records):
             return
+
+
+def delay_max_ns(history: History) -> int:
+    """How long after its time a record may arrive: a recorded bar does so when it closes."""
+    return DELAY_MAX_NS + max(one.interval_ns for one in history.series)
 
 
 def anchored(
@@ -64,12 +69,12 @@ def start_of(history: History, anchor: str) -> int:
 
 def content(history: History, first_ns: int, last_ns: int) -> str:
     """A hash over the kernels and the rows that may have arrived in [first_ns, last_ns): the fingerprints of their partitions."""
-    manifest = history.catalog.manifest()
+    manifest, earliest_ns = history.catalog.manifest(), first_ns - delay_max_ns(history)
     digest = hashlib.sha256(CACHE.name.encode())
     for one in history.series:
         series = manifest.find(one.key)
         parts = series.parts if series is not None else ()
-        digest.update("".join(part.fingerprint for part in parts if first_ns <= part.last_ns and part.first_ns < last_ns).encode())
+        digest.update("".join(part.fingerprint for part in parts if earliest_ns <= part.last_ns and part.first_ns < last_ns).encode())
     return digest.hexdigest()[:32]
 
 

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,6 +23,7 @@ from tercel.drivers import settings
 from tercel.drivers.anchor import arrivals, start_of
 from tercel.drivers.history import SIMULATED_START_NS, History, history
 from tercel.drivers.session import Plan
+from tercel.drivers.settings_source import layered
 from tercel.drivers.trader import Trader, TraderOptions, handle_signals
 from tercel.market.catalog import Catalog
 from tercel.market.feeds.base import Feed, Pace, PacedFeed, skip_rows
@@ -29,6 +31,7 @@ from tercel.market.feeds.care import Care
 from tercel.market.feeds.simulated_symbols import SimulatedSymbol, default_symbols
 from tercel.market.feeds.simulator import Simulator
 
+SPEC = "spec.json"  # in the run folder of a session
 SYNC = Literal["always", "interval", "never"]
 
 
@@ -137,6 +140,17 @@ def make_trader(spec: RunSpec) -> Trader:
     feed, quoted = make_feed(spec.feed, plan)
     options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds, spec.spin, spec.feed.identity)
     return Trader(plan, feed, options, quoted, feed.history if isinstance(feed, HistoryFeed) else None)
+
+
+def session_of(run_folder: Path) -> tuple[str | None, dict[str, Any]]:
+    """The model that the session of a run folder was told to trade, and the timing of bars in its settings, as far as they say any."""
+    try:
+        spec = msgspec.json.decode((run_folder / SPEC).read_bytes(), type=RunSpec)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        spec = None
+    table, _ = layered(Path(spec.settings) if spec and spec.settings else None, os.environ)
+    model = spec.model or (None if spec.strategy else table.get("model")) if spec else None
+    return model, {name: table["bars"][name] for name in ("grace", "feed_latency") if name in table.get("bars", {})}
 
 
 def say(word: str, text: str) -> None:
