@@ -32,6 +32,7 @@ from tercel.models.scoring import SCORES
 from tercel.observe.stages import DECISION
 from tests.api.known import DeskProcess, KnownTrader
 from tests.cache.test_cache import Hand
+from tests.cache.test_level2 import eventually
 from tests.market.history import quote_table, save, take
 from tests.models.trained_on_ticks import trained_model
 from tests.real_ticks import NAMES, home_at, import_slice
@@ -197,19 +198,17 @@ def test_the_schedule_and_the_budget_bound_the_warming(traded: dict[str, np.ndar
         clock.now += 31 * NS_PER_S  # the predictions have left
         task = asyncio.create_task(said.run(tick_s=0.001))
         try:
-            await asyncio.sleep(0.2)
-            assert said.counts["warmed"] == 30  # the clock stands still: a second's worth
-            for step in (60, 90, 100, 100):
-                clock.now += NS_PER_S
-                await asyncio.sleep(0.2)
+            for step in (30, 60, 90, 100, 100):  # a second's worth for each second of the clock
+                assert await eventually(lambda step=step: said.counts["warmed"] >= step)
+                await asyncio.sleep(0.1)
                 assert said.counts["warmed"] == step
+                clock.now += NS_PER_S
             forecasts.active.saw(f"{GOLD} ticks@1")
-            clock.now += int((PREDICTIONS_EVERY_S - 5) * NS_PER_S)
+            clock.now += int((PREDICTIONS_EVERY_S - 6) * NS_PER_S)
             await asyncio.sleep(0.1)
             assert said.counts["warmed"] == 100
-            clock.now += 6 * NS_PER_S
-            await asyncio.sleep(0.2)
-            assert 100 < said.counts["warmed"] <= 130
+            clock.now += 2 * NS_PER_S
+            assert await eventually(lambda: said.counts["warmed"] >= 130)
         finally:
             task.cancel()
 
@@ -252,7 +251,8 @@ def test_desks_share_what_they_made(traded: dict[str, np.ndarray], tmp_path: Pat
             for forecasts in (one, other):
                 await forecasts.models.model("ticks")
                 assert same(await forecasts.answer(GOLD, "ticks", 40), traded[GOLD][-40:])
-                await asyncio.sleep(0.3)  # filling level 2 is not waited for
+                assert one.predictions.level2 is not None
+                assert await eventually(lambda: one.predictions.level2.counts["filled"] == 40)  # which is not waited for
             assert (other.features.counts["computed"], other.predictions.counts["computed"]) == (0, 0)
             assert (other.features.counts["level2"], other.predictions.counts["level2"]) == (NEWEST, 40)
 
