@@ -8,11 +8,12 @@ import pytest
 from tercel.base.records import OUT_FILL, OUT_INTENT
 from tercel.decision.rules import ModelRule
 from tercel.drivers.backtest import Backtest
-from tercel.drivers.history import SimulatedHistory
+from tercel.drivers.history import SimulatedHistory, Source
+from tercel.drivers.result import Result
 from tercel.drivers.session import Plan
-from tercel.drivers.train import train
+from tercel.drivers.train import Trained, train
 from tercel.execution.venue import VenueModel
-from tercel.features.spec import FeatureSet, bars, rsi, zscore
+from tercel.features.spec import FeatureSet, bars, zscore
 from tercel.models.barriers import triple_barrier
 from tercel.models.training.fit import Boosting
 from tercel.risk.limits import Limits
@@ -26,14 +27,18 @@ ROUNDING = 2e-3  # of a width: prices and fees are integers in the core
 @pytest.mark.parametrize(("take", "stop", "horizon"), [(1.0, 1.0, "5m"), (0.5, 2.0, "10m")])
 def test_trades_earn_their_labels(take: float, stop: float, horizon: str) -> None:
     """Every trade of a model that takes all it can: its net outcome in widths, both fees included, is the label's."""
-    market = SimulatedHistory(5, 2.0)
-    features = FeatureSet(bars("30s"), (rsi(14), zscore(20)))
+    assert len(earn_their_labels(SimulatedHistory(5, 2.0), take, stop, horizon)[2]) > 20
+
+
+def earn_their_labels(market: Source, take: float, stop: float, horizon: str) -> tuple[Trained, Result, list[tuple[int, int]]]:
+    """Train and back-test, compare trade by trade; returns the two, and when each trade that was compared began and ended, ns."""
+    features = FeatureSet(bars("30s"), (zscore(5), zscore(20)))
     small = Boosting(trees=5, leaves=4)
     trained = train(
         market, features, labels=triple_barrier(take, stop, horizon), folds=2, enter=-9.0, venue=VENUE, boosting=small, register=False
     )
     result = Backtest(Plan(decide=ModelRule(trained.model, size_lots=0.01), limits=WIDE, venue=VENUE), market).run()
-    data, checked = trained.data, 0
+    data, trades = trained.data, []
     for slot, instrument in enumerate(result.instruments):
         mine = result.outputs[result.outputs["instrument"] == instrument.id]
         intents = {int(one["order"]): one for one in mine[mine["kind"] == OUT_INTENT]}
@@ -50,5 +55,5 @@ def test_trades_earn_their_labels(take: float, stop: float, horizon: str) -> Non
             width = data.relative[row] * float(intent["mid"])
             assert cash / size / width == pytest.approx(data.outcome[row, side], abs=ROUNDING)
             assert entry["time"] < leave["time"] <= data.end[row, side]
-            checked += 1
-    assert checked > 20
+            trades.append((int(entry["time"]), int(leave["time"])))
+    return trained, result, trades

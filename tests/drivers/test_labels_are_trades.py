@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tercel.base.records import BAR, OUT_FILL, OUT_INTENT, QUOTE, TRADE, Records, empty
+from tercel.base.codes import REWARMED
+from tercel.base.records import BAR, GAP, OUT_DENIED, OUT_FILL, OUT_INTENT, QUOTE, TRADE, Records, empty
+from tercel.base.time import NS_PER_MIN, NS_PER_S
 from tercel.decision.strategy import Bar, Context, Strategy
 from tercel.drivers.backtest import Backtest
 from tercel.drivers.collect import Collector
@@ -24,7 +28,6 @@ from tercel.risk.limits import Limits
 from tests.drivers.random_walks import EURUSD, START_NS
 from tests.real_ticks import import_slice
 
-NS_PER_S = 1_000_000_000
 UNITS = 1_000.0
 WIDE = Limits(order_lots=100, position_lots=100, notional=1e12, daily_loss=0, quote_age_max="7d", orders_per_second=0, collar=1.0)
 
@@ -112,22 +115,41 @@ def made(kind: int, seed: int, count: int) -> Recorded:
     return Recorded(records, kind == QUOTE)
 
 
-def agree(history: Source, clock: Bars, latency: str, barriers: TripleBarrier, width: float, seed: int, trades_min: int) -> None:
-    """Every closed trade of the strategy is the label of its decision: entry to exit, fees, and the instant of the last fill."""
-    plan = Plan(
-        FeatureSet(clock, ()), Holder(barriers, width, seed), WIDE, VenueModel(latency=latency, liquidity_lots=1e6, half_spread_steps=0.5)
-    )
+def torn(history: Recorded, seed: int, longest_ns: int, losses: int = 40) -> Recorded:
+    """The same with data lost at random places, some twice; the records behind each come up to `longest_ns` later, by whole minutes."""
+    chance = np.random.default_rng(seed)
+    records = history.records.copy()
+    at = np.sort(chance.integers(0, len(records), losses))
+    later = np.zeros(len(records), np.int64)
+    np.add.at(later, at, chance.choice([0, 0, longest_ns // 2, longest_ns], losses) // NS_PER_MIN * NS_PER_MIN)
+    lost = empty(losses)
+    lost["kind"], lost["instrument"] = GAP, EURUSD.id
+    lost["price"] = lost["size"] = lost["price2"] = lost["size2"] = np.nan
+    before = records["ts_recv"][np.maximum(at - 1, 0)] + (np.cumsum(later) - later)[at]
+    lost["ts_recv"] = lost["ts_event"] = np.where(at > 0, before, records["ts_recv"][0])
+    for name in ("ts_recv", "ts_event"):
+        records[name] += np.cumsum(later)
+    return Recorded(np.insert(records, at, lost), history.quotes_itself)
+
+
+def agree(
+    history: Source, clock: Bars, latency: str, barriers: TripleBarrier, width: float, seed: int, trades_min: int
+) -> tuple[Records, Records]:
+    """Every closed trade of the strategy is the label of its decision: entry to exit, fees, and the instant of the last fill.
+
+    Returns the outputs of the core, and the fills that closed a trade.
+    """
+    venue = VenueModel(latency=latency, liquidity_lots=1e6, half_spread_steps=0.5)
+    plan = Plan(FeatureSet(clock, (barriers.volatility,)), Holder(barriers, width, seed), WIDE, venue)
     outputs = Backtest(plan, history).run().outputs
-    collector = Collector(
-        Plan(FeatureSet(clock, (barriers.volatility,)), None, WIDE, plan.venue), history, (barriers.volatility.name,), barriers, None
-    )
+    collector = Collector(replace(plan, decide=None), history, (barriers.volatility.name,), barriers, None)
     sequencer = plan.sequencer(collector.core)
     for records in history.stream(plan.feed_latency_ns):
         for sequenced in sequencer.push(records):
             collector._push(sequenced)
     for sequenced in sequencer.finish():
         collector._push(sequenced)
-    seen = 0
+    lasts = []
     for slot, instrument in enumerate(history.instruments):
         quotes = collector._quotes_of(slot)
         mine = outputs[outputs["instrument"] == instrument.id]
@@ -146,8 +168,9 @@ def agree(history: Source, clock: Bars, latency: str, barriers: TripleBarrier, w
         wanted = ((sold - bought) * entries["side"] - 2e-5 * (bought + sold)) / width
         assert found.outcome[np.arange(closed), column] == pytest.approx(wanted, rel=1e-9)
         assert (found.end[np.arange(closed), column] == last["time"]).all()
-        seen += closed
-    assert seen >= trades_min
+        lasts.append(last)
+    assert sum(map(len, lasts)) >= trades_min
+    return outputs, np.concatenate(lasts)
 
 
 BARRIERS = TripleBarrier(take=1.5, stop=1.0, horizon_ns=60 * NS_PER_S, rows=10, width_scale=1.0)
@@ -168,6 +191,32 @@ def test_of_recorded_bars(latency: str) -> None:
     hours = TripleBarrier(take=1.5, stop=1.0, horizon_ns=1_200 * NS_PER_S, rows=10, width_scale=1.0)
     for seed in range(2):
         agree(made(BAR, seed, 1_500), bars("1m", price="trade"), latency, hours, 8e-5, seed, 50)
+
+
+@pytest.mark.parametrize("latency", ["0ms", "20ms", "70s"])
+@pytest.mark.parametrize("kind", [QUOTE, TRADE, BAR])
+def test_over_losses_of_data(kind: int, latency: str) -> None:
+    """Entries and exits on their way into a hole, barriers met and times over in it; entries that wait behind it are no trades."""
+    clock = bars("1m" if kind == BAR else "1t", price="mid" if kind == QUOTE else "trade")
+    barriers = TripleBarrier(take=1.5, stop=1.0, horizon_ns=(1_200 if kind == BAR else 60) * NS_PER_S, rows=10, width_scale=1.0)
+    waited = crossed = 0
+    for seed in range(3):
+        history = torn(made(kind, seed, 1_200), seed, 90 * NS_PER_MIN)
+        outputs, lasts = agree(history, clock, latency, barriers, 8e-5, seed, 8)
+        waited += np.count_nonzero((outputs["kind"] == OUT_DENIED) & (outputs["code"] == REWARMED))
+        lost = history.records["ts_recv"][history.records["kind"] == GAP]
+        entries = outputs["time"][outputs["kind"] == OUT_INTENT][0::2][: len(lasts)]
+        crossed += np.count_nonzero(np.searchsorted(lost, entries) < np.searchsorted(lost, lasts["time"]))
+    assert waited
+    assert crossed >= 10
+
+
+@given(seed=st.integers(0, 10**6), kind=st.sampled_from([QUOTE, TRADE, BAR]), latency=st.sampled_from(["0ms", "7ms", "2s", "70s"]))
+@settings(max_examples=25)
+def test_over_any_losses(seed: int, kind: int, latency: str) -> None:
+    """Any history, torn anywhere."""
+    clock = bars("1m" if kind == BAR else "1t", price="mid" if kind == QUOTE else "trade")
+    agree(torn(made(kind, seed, 200), seed, 3 * NS_PER_MIN, losses=20), clock, latency, BARRIERS, 8e-5, seed, 0)
 
 
 def test_of_real_ticks(data_dir: Path, tmp_path: Path) -> None:

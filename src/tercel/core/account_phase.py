@@ -96,6 +96,7 @@ from tercel.core.layout import (
     ID_INPUT,
     ID_ORDERS,
     STRATEGY_MODEL,
+    STRATEGY_ONLOOKER,
     STRATEGY_PYTHON,
     STRATEGY_RULE,
 )
@@ -435,6 +436,15 @@ def loss_check(A: I, AF: F, currency: i64) -> i64:
 
 
 @kernel
+def state_code(A: I, slot: i64, reducing: i64) -> i64:
+    """OK when account and market are in a state in which an order of this instrument may be sent at all: the first checks of each."""
+    q = A[H_QUOTES] + slot * QUOTE_WORDS
+    r = A[H_RISK] + slot * RISK_WORDS
+    code = account_code(A, A[H_ACCOUNT], r, reducing)
+    return code if code != OK else quote_code(A[q + Q_STATE], A[H_STAMP], A[q + Q_TIME], A[r + R_AGE_MAX])
+
+
+@kernel
 def check_order(A: I, AF: F, slot: i64, side: i64, size: i64, price: i64) -> i64:
     """Every check of one order, in order; OK or the first denial. `price` 0 is a market order."""
     q = A[H_QUOTES] + slot * QUOTE_WORDS
@@ -445,9 +455,7 @@ def check_order(A: I, AF: F, slot: i64, side: i64, size: i64, price: i64) -> i64
     if A[A[H_EXECUTION] + slot * EXECUTION_WORDS + E_OPEN] > 0:
         after += open_size(A, A[H_ORDER_TABLE], A[H_TOP], slot, side)
     reducing = 1 if position * side < 0 and after <= abs(position) else 0
-    code = account_code(A, A[H_ACCOUNT], r, reducing)
-    if code == OK:
-        code = quote_code(A[q + Q_STATE], A[H_STAMP], A[q + Q_TIME], A[r + R_AGE_MAX])
+    code = state_code(A, slot, reducing)
     if code == OK:
         code = size_code(A, r, reducing, position + side * after, size, A[ledger + L_SIZE_STEP], A[ledger + L_SIZE_MIN])
     if code == OK:
@@ -631,6 +639,15 @@ def evaluate_model(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, M: I, MF: F, m: i64)
     say(A, AF, C, W, WF, OUT_SIGNAL, slot, side, 0, 0, 0, 0, AF[d + D_SCORE], AF[d + D_CONFIDENCE])
     if go_to_target(A, AF, C, W, WF, LIFE, slot, side * size, AF[d + D_SCORE], AF[d + D_CONFIDENCE]) == OK:
         set_barriers(A, AF, d, side, AF[q + Q_ASK] if side > 0 else AF[q + Q_BID], swing * AF[q + Q_MID], A[H_STAMP])
+
+
+@kernel
+def look_on(A: I, AF: F, C: I, W: I, WF: F, slot: i64) -> None:
+    """An onlooker on one row: says why nothing could be entered, and nothing where it could."""
+    code = state_code(A, slot, 0)
+    if code != OK:
+        count_reason(A, slot, code)
+        say(A, AF, C, W, WF, OUT_DENIED, slot, 0, code, 0, 0, 0, NAN, NAN)
 
 
 @kernel
@@ -858,6 +875,8 @@ def account_run(
                     evaluate_rule(A, AF, C, W, WF, LIFE, slot, MF[x + A[H_SCORE]], MF[x + A[H_VOLATILITY]])
                 elif A[H_STRATEGY] == STRATEGY_MODEL:
                     evaluate_model(A, AF, C, W, WF, LIFE, M, MF, m)
+                elif A[H_STRATEGY] == STRATEGY_ONLOOKER:
+                    look_on(A, AF, C, W, WF, slot)
                 C[C_ROW] += 1
             else:
                 A[A[H_IDENTITY] + ID_INPUT] = C[C_FIRST] + C[C_POS]

@@ -29,7 +29,7 @@ HEADER_WORDS = 32
 # Identity: account epoch, number of the last input, then the epoch of each place of the order table.
 ID_EPOCH, ID_INPUT, ID_ORDERS = 0, 1, 2
 
-STRATEGY_NONE, STRATEGY_RULE, STRATEGY_PYTHON, STRATEGY_MODEL = 0, 1, 2, 3
+STRATEGY_NONE, STRATEGY_RULE, STRATEGY_PYTHON, STRATEGY_MODEL, STRATEGY_ONLOOKER = 0, 1, 2, 3, 4
 
 LAYOUT_VERSION = 3
 

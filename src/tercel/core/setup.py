@@ -25,12 +25,13 @@ from tercel.core.layout import (
     H_VOLATILITY,
     STRATEGY_MODEL,
     STRATEGY_NONE,
+    STRATEGY_ONLOOKER,
     STRATEGY_PYTHON,
     STRATEGY_RULE,
     Layout,
 )
 from tercel.decision import kernels as decision
-from tercel.decision.rules import EmaCross, ModelRule, Rule
+from tercel.decision.rules import EmaCross, ModelRule, Onlooker, Rule
 from tercel.decision.strategy import Strategy
 from tercel.execution import kernels as execution
 from tercel.execution.venue import VenueModel
@@ -52,7 +53,7 @@ class CoreConfig:
 
     program: Program
     instruments: Sequence[Instrument]
-    decide: Rule | Strategy | None = None
+    decide: Rule | Strategy | Onlooker | None = None
     limits: Limits = field(default_factory=Limits)
     venue: VenueModel = field(default_factory=VenueModel)
     quoted: frozenset[str] | None = None  # names of instruments that have quotes; None: all. The others are quoted by their trades or bars.
@@ -129,6 +130,8 @@ def new_account(config: CoreConfig) -> npt.NDArray[np.int64]:
         state[H_STRATEGY] = STRATEGY_MODEL
         state[H_SCORE] = config.program.registers  # the scores stand behind them
         state[H_VOLATILITY] = config.program.register(config.decide.volatility.name)
+    elif isinstance(config.decide, Onlooker):
+        state[H_STRATEGY] = STRATEGY_ONLOOKER
     else:
         state[H_STRATEGY] = STRATEGY_PYTHON if config.decide is not None else STRATEGY_NONE
     for slot, instrument in enumerate(config.instruments):

@@ -1,4 +1,4 @@
-"""Rules: how a score becomes a position, of features alone (`EmaCross`) or of a trained model (`ModelRule`)."""
+"""Rules: how a score becomes a position, of features alone (`EmaCross`) or of a trained model (`ModelRule`); and one that only looks on."""
 
 from __future__ import annotations
 
@@ -101,6 +101,14 @@ class ModelRule(Shown):
     def features(self) -> tuple[Feature, ...]:
         """The features of the model's program, all of them."""
         return self.model.manifest.features
+
+
+@dataclass(frozen=True)
+class Onlooker:
+    """Trades nothing. Of each closed bar at which nothing could be entered, the core says why: halted, rewarmed, no good quote.
+
+    What learns from the past asks it, so that it learns of no decision that could not have been made.
+    """
 
 
 Rule = EmaCross | ModelRule

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ import numpy.typing as npt
 
 from tercel.base.errors import ConfigError
 from tercel.base.kernel import compile_all, entry
-from tercel.base.records import BAR, QUOTE, TRADE, Records
+from tercel.base.records import BAR, GAP, OUT_DENIED, QUOTE, TRADE, Records
 from tercel.core.engine import Engine
-from tercel.core.layout import H_EXECUTION, H_QUOTES, H_RISK
+from tercel.core.layout import H_EXECUTION, H_QUOTES
 from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS
+from tercel.decision.rules import Onlooker
 from tercel.drivers.anchor import anchored
 from tercel.drivers.history import Source
 from tercel.drivers.session import Plan, compile_core
@@ -22,8 +24,7 @@ from tercel.execution.kernels import E_LATENCY, E_TAKER, EXECUTION_WORDS, RATE_U
 from tercel.market.kernels import PRICE_MAX, Q_HALF_SPREAD, Q_TRADES_QUOTE, QUOTE_WORDS
 from tercel.models.barriers import TripleBarrier
 from tercel.models.training.dataset import Dataset
-from tercel.models.training.labels import FAR, Quotes, bar_quotes, label, label_side, tick_quotes
-from tercel.risk.kernels import R_AGE_MAX, RISK_WORDS
+from tercel.models.training.labels import FAR, Quotes, bar_quotes, label, label_side, tick_quotes, with_losses
 
 Progress = Callable[[str, int, int], None]
 Floats = npt.NDArray[np.float64]
@@ -37,15 +38,16 @@ class Collector:
         history.check(plan.features.clock)
         self._plan, self._history, self._progress = plan, history, progress
         self.inputs, self._barriers = inputs, barriers
-        self.core = plan.core(history.instruments, history.quoted)
+        self.core = replace(plan.core(history.instruments, history.quoted), decide=Onlooker())
         compile_core(self.core, progress)
         compile_all([entry(label_side)], progress)
         program = self.core.program
         self._columns = [ROW_WORDS + program.register(name) for name in (*inputs, barriers.volatility.name)]
-        self.engine = Engine(self.core, _forget, on_rows=self._take_rows)
+        self.engine = Engine(self.core, self._take_outputs, on_rows=self._take_rows)
         self._slot_of = self.core.slot_of
         self._numbers: list[Integers] = []  # [3, rows]: input, slot, stamp
         self._rows: list[Floats] = []
+        self._denied: list[Integers] = []  # [2, rows] at which nothing could be entered: input, slot
         self._quotes: list[list[Records]] = [[] for _ in self.core.instruments]
         self._quote_numbers: list[list[Integers]] = [[] for _ in self.core.instruments]
         self.ticks = 0
@@ -72,12 +74,12 @@ class Collector:
     def _push(self, sequenced: Records) -> None:
         self._batch, self._first = sequenced, self.engine.input_number + 1
         kind, instrument = sequenced["kind"], sequenced["instrument"].astype(np.int64)
-        known = (kind == QUOTE) | (kind == TRADE) | (kind == BAR)
+        known = (kind == QUOTE) | (kind == TRADE) | (kind == BAR) | (kind == GAP)
         known &= instrument < len(self._slot_of)
         slot = np.where(known, self._slot_of[np.where(known, instrument, 0)], -1)
         for one in np.unique(slot[slot >= 0]).tolist():
             stand_in = bool(self._word(H_QUOTES, QUOTE_WORDS, one, Q_TRADES_QUOTE))
-            wanted = (slot == one) & ((kind == QUOTE) | (stand_in & ((kind == TRADE) | (kind == BAR))))
+            wanted = (slot == one) & ((kind == QUOTE) | (kind == GAP) | (stand_in & ((kind == TRADE) | (kind == BAR))))
             places = np.flatnonzero(wanted)
             self._quotes[one].append(sequenced[places])
             self._quote_numbers[one].append(self._first + places)
@@ -88,13 +90,17 @@ class Collector:
         self._numbers.append(np.stack([numbers, rows[:, ROW_SLOT], self._batch["ts_recv"][numbers - self._first]]))
         self._rows.append(rows.view(np.float64)[:, self._columns])
 
+    def _take_outputs(self, outputs: Records) -> None:
+        denied = outputs[outputs["kind"] == OUT_DENIED]
+        self._denied.append(np.stack([denied["input"], self._slot_of[denied["instrument"]]]))
+
     def _word(self, section: int, words: int, slot: int, word: int) -> int:
         return int(self.engine.account[self.core.layout.section(section, words, slot) + word])
 
     def _dataset(self) -> Dataset:
         if not self._rows:
             raise ConfigError(f"train: {self._history.describe()}: expected bars, found none; take more history or shorter bars")
-        numbers, rows = np.concatenate(self._numbers, axis=1), np.concatenate(self._rows)
+        numbers, rows = self._decided()
         self.fingerprint: dict[str, dict[str, Any]] = {}
         parts = []
         self.required = required(self.inputs, rows[:, :-1], numbers[1])
@@ -114,23 +120,40 @@ class Collector:
             relatives[order],
         )  # fmt: skip
         if not data.known.any():
+            refused = ", ".join(f"{count:,} {reason}" for reason, count in self.refused.items()) or "none"
             raise ConfigError(
-                f"train: {self._history.describe()}: expected bars with a known outcome, found none among {len(data)} decisions; "
-                f"take more history, or fewer rows of volatility than {self._barriers.rows}"
+                f"train: {self._history.describe()}: expected bars with a known outcome, found none among {len(data)} decisions; bars at "
+                f"which nothing could be entered: {refused}; take more history, features with a shorter memory than "
+                f"{self.core.program.memory_rows} bars, or fewer rows of volatility than {self._barriers.rows}"
             )
         return data
 
+    @property
+    def refused(self) -> dict[str, int]:
+        """By reason, how many bars the core said of that nothing could be entered: none of them is in the dataset."""
+        return self.engine.reasons()
+
+    def _decided(self) -> tuple[Integers, Floats]:
+        """Numbers and rows of the bars of which the core did not say that nothing could be entered.
+
+        An input may close several bars of an instrument. Within one input nothing comes to be denied, so the first of them are.
+        """
+        numbers, rows = np.concatenate(self._numbers, axis=1), np.concatenate(self._rows)
+        slots = len(self.core.instruments)
+        bars = numbers[0] * slots + numbers[1]
+        denied = np.concatenate([np.zeros(0, np.int64), *(number * slots + slot for number, slot in self._denied)])
+        before = np.arange(len(bars)) - np.searchsorted(bars, bars)
+        could = before >= np.searchsorted(denied, bars, "right") - np.searchsorted(denied, bars)
+        return numbers[:, could], rows[could]
+
     def _decisions(self, slot: int, quotes: Quotes, numbers: Integers, rows: Floats) -> tuple[npt.NDArray[Any], ...]:
-        """(slot, stamp, end, outcome, relative, features) of the rows of one instrument at which the core could trade."""
+        """(slot, stamp, end, outcome, relative, features) of the rows of one instrument that have a width. At each a good quote stands."""
         stamp, volatility = numbers[2], rows[:, -1]
         standing = np.searchsorted(quotes.number, numbers[0], "right") - 1
-        stands = np.flatnonzero(standing >= 0)
-        age_max = self._word(H_RISK, RISK_WORDS, slot, R_AGE_MAX)
-        fresh = stamp[stands] - quotes.stamp[standing[stands]] <= age_max
-        mid = (quotes.bid[standing[stands]] + quotes.ask[standing[stands]]) * 0.5
-        width = volatility[stands] * self._barriers.width_scale * mid
-        could = np.flatnonzero(fresh & (width > 0.0))
-        chosen, mid, width = stands[could], mid[could], width[could]
+        mid = (quotes.bid[standing] + quotes.ask[standing]) * 0.5
+        width = volatility * self._barriers.width_scale * mid
+        chosen = np.flatnonzero(width > 0.0)
+        mid, width = mid[chosen], width[chosen]
         labels = label(
             quotes, standing[chosen], stamp[chosen], width, self._barriers,
             latency_ns=self._word(H_EXECUTION, EXECUTION_WORDS, slot, E_LATENCY),
@@ -149,6 +172,9 @@ class Collector:
         records, number = np.concatenate(taken), np.concatenate(numbers)
         stamp = records["ts_recv"].copy()
         half = float(self.engine.account.view(np.float64)[self.core.layout.section(H_QUOTES, QUOTE_WORDS, slot) + Q_HALF_SPREAD])
+        lost = records["kind"] == GAP
+        losses = number[lost], stamp[lost]
+        records, number, stamp = records[~lost], number[~lost], stamp[~lost]
         of_bars = records["kind"] == BAR
         if of_bars.any() and not of_bars.all():
             name = self.core.instruments[slot].name
@@ -164,7 +190,7 @@ class Collector:
             found = tick_quotes(number, stamp, records["price"].copy(), records["price2"].copy())
         with np.errstate(invalid="ignore"):
             good = (np.abs(found.bid) < PRICE_MAX) & (np.abs(found.ask) < PRICE_MAX) & (found.bid <= found.ask)
-        return found._replace(bid=np.where(good, found.bid, np.nan), ask=np.where(good, found.ask, np.nan))
+        return with_losses(found._replace(bid=np.where(good, found.bid, np.nan), ask=np.where(good, found.ask, np.nan)), *losses)
 
 
 def required(names: tuple[str, ...], rows: Floats, slots: Integers) -> tuple[str, ...]:
@@ -187,8 +213,4 @@ def fingerprint(quotes: Quotes) -> dict[str, Any]:
         digest.update(np.ascontiguousarray(part).tobytes())
     stamps = quotes.stamp
     first, last = (int(stamps[0]), int(stamps[-1])) if len(stamps) else (FAR, 0)
-    return {"quotes": len(stamps), "first_ns": first, "last_ns": last, "sha256": digest.hexdigest()}
-
-
-def _forget(_outputs: Records) -> None:
-    """Nothing decides, so the core says nothing that matters."""
+    return {"quotes": int(np.count_nonzero(quotes.marks)), "first_ns": first, "last_ns": last, "sha256": digest.hexdigest()}

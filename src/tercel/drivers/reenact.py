@@ -24,7 +24,7 @@ from tercel.core.engine import Engine
 from tercel.core.layout import H_ACCOUNT, H_LEDGER, H_QUOTES, H_REASONS, H_RISK, H_STAMP
 from tercel.core.market_phase import ROW_CLOSE, ROW_SLOT, ROW_WORDS
 from tercel.core.setup import CoreConfig
-from tercel.decision.rules import ModelRule, Rule
+from tercel.decision.rules import EmaCross, ModelRule
 from tercel.decision.strategy import Strategy
 from tercel.drivers import settings
 from tercel.drivers.history import history
@@ -278,11 +278,11 @@ class Replay:
         )  # fmt: skip
 
 
-def _score(decide: Rule | Strategy | None, registers: int, names: tuple[str, ...], row: npt.NDArray[np.float64]) -> float:
+def _score(decide: object, registers: int, names: tuple[str, ...], row: npt.NDArray[np.float64]) -> float:
     """What the decision compares with its cost: the rule's score, a model's edge; NaN for a strategy, which has its own."""
     if isinstance(decide, ModelRule):
         return float(row[registers + SCORE_EDGE])
-    return float("nan") if decide is None or isinstance(decide, Strategy) else float(row[names.index(decide.score.name)])
+    return float(row[names.index(decide.score.name)]) if isinstance(decide, EmaCross) else float("nan")
 
 
 def _compare(account: str, replay: Replay) -> None:

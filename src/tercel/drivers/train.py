@@ -254,7 +254,10 @@ class Trainer:
             "settings": settings, "parameters": chosen.parameters, "trials": logged, "libraries": versions(),
             "embargo": format_duration(settings.embargo_ns), "latency": self._plan.venue.latency, "fees": settings.venue["taker_fee"],
         }  # fmt: skip
-        described = {"instruments": self.collector.fingerprint, "decisions": len(data), "known": int(data.known.sum())}
+        described = {
+            "instruments": self.collector.fingerprint, "decisions": len(data), "known": int(data.known.sum()),
+            "refused": self.collector.refused,
+        }  # fmt: skip
         return Manifest(
             name=settings.name,
             program=self.collector.core.program.hash,

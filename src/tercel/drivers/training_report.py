@@ -42,6 +42,9 @@ def report_text(trained: Trained, width: int = 120) -> str:
     out.print(f"{found.verdict.upper()}", markup=False)
     for text in found.because:
         out.print(f"  - {text}", markup=False)
+    if refused := manifest.data.get("refused"):
+        counts = ", ".join(f"{count:,} {reason}" for reason, count in refused.items())
+        out.print(f"Left out, as nothing could be entered at these bars: {counts}", markup=False)
     out.print()
     out.print(table("Out of sample, after costs", ("what", "value", "against"), _figures(found), left=(0, 2)))
     out.print(table("Folds", _without_end(FOLD_COLUMNS), [_without_end(row) for row in _fold_rows(trained)], left=(3,)))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tercel.models.training.labels import Quotes, bar_quotes, tick_quotes
+from tercel.models.training.labels import Integers, Quotes, bar_quotes, tick_quotes, with_losses
 
 NAN = float("nan")
 SCALE = 1e5
@@ -25,10 +25,13 @@ class Seen(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A record of the instrument: its stamp and the quotes it brings."""
+    """A record of the instrument: its stamp and the quotes it brings; none: data was lost."""
 
     stamp: int
     quotes: list[Seen]
+
+
+LOST = Seen(0, NAN, NAN, False)
 
 
 class Order(NamedTuple):
@@ -64,8 +67,8 @@ def defined(
 ) -> Outcome:
     """The trade of one decision made after record `after`: an event at a time, as a venue and a trader would live it."""
     found = Outcome()
-    standing = records[after].quotes[-1] if after >= 0 else None
-    if standing is None or math.isnan(standing.bid) or not width > 0:
+    standing = (records[after].quotes or [LOST])[-1] if after >= 0 else LOST
+    if math.isnan(standing.bid) or not width > 0:
         return found
     reference = standing.ask if side > 0 else standing.bid
     high, low = reference + side * take * width, reference - side * stop * width
@@ -85,6 +88,9 @@ def defined(
 
     for number in range(after + 1, len(records)):
         record = records[number]
+        if not record.quotes:
+            standing = LOST
+            continue
         if order and standing_of > order.sent and order.arrival <= record.stamp - 1 and _good(standing):
             trade(record.stamp)
         if found.end < 2**62:
@@ -143,10 +149,26 @@ def bars(seed: int, count: int, interval: int = 100, half: float = 0.5 / SCALE) 
     return made
 
 
+def torn(records: Sequence[Record], seed: int, share: float = 0.1) -> list[Record]:
+    """The same with losses among them: at the instant of the record before, or of the one behind, some of them twice."""
+    chance = np.random.default_rng(seed)
+    made: list[Record] = []
+    for record in records:
+        at = [made[-1].stamp, record.stamp] if made else [record.stamp]
+        made += [Record(int(chance.choice(at)), [])] * int(chance.choice([0, 1, 2], p=[1 - share, share * 0.8, share * 0.2]))
+        made.append(record)
+    return made
+
+
 def as_quotes(records: Sequence[Record], interval: int = 100, half: float = 0.5 / SCALE) -> Quotes:
     """The same records as the labels take them, numbered from 1."""
-    number = np.arange(1, len(records) + 1)
-    stamp = np.array([record.stamp for record in records])
+    number, stamp = np.arange(1, len(records) + 1), np.array([record.stamp for record in records])
+    lost = np.array([not record.quotes for record in records])
+    found = _as_quotes([record for record in records if record.quotes], number[~lost], stamp[~lost], interval, half)
+    return with_losses(found, number[lost], stamp[lost])
+
+
+def _as_quotes(records: Sequence[Record], number: Integers, stamp: Integers, interval: int, half: float) -> Quotes:
     if len(records[0].quotes) == 1:
         bid, ask = (np.array([record.quotes[0][column] for record in records]) for column in (1, 2))
         return tick_quotes(number, stamp, bid, ask)

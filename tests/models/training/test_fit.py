@@ -76,3 +76,9 @@ def test_a_search_keeps_every_trial_and_repeats_itself() -> None:
     assert [trial.parameters for trial in explore(attempt, 12, 8, SETTINGS)] != [trial.parameters for trial in trials]
     with pytest.raises(ConfigError, match="search: expected 0 for none"):
         explore(attempt, 1, 7, SETTINGS)
+
+
+def test_too_few_rows_are_said_to_be_too_few() -> None:
+    """Where a share of the rows is none at all."""
+    with pytest.raises(ConfigError, match="cannot learn from 1 rows"):
+        fit(np.zeros((1, 2)), np.array([True]), np.ones(1), ("a", "b"), Boosting(), 1)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercel.models.barriers import TripleBarrier
-from tercel.models.training.labels import FAR, Labels, Quotes, label, tick_quotes
-from tests.models.training.labelled import NAN, SCALE, Record, as_quotes, bars, defined, ticks
+from tercel.models.training.labels import FAR, Labels, Quotes, label, tick_quotes, with_losses
+from tests.models.training.labelled import NAN, SCALE, Record, as_quotes, bars, defined, ticks, torn
 from tests.twins import MODES, bits, twin
 
 BARRIERS = TripleBarrier(take=1.5, stop=1.0, horizon_ns=600, rows=10, width_scale=1.0)
@@ -32,8 +32,9 @@ def decide(records: list[Record], quotes: Quotes, seed: int, count: int) -> tupl
 @pytest.mark.parametrize("latency", [0, 1, 7, 250])
 @pytest.mark.parametrize("seed", range(6))
 def test_a_label_is_what_an_event_loop_says(seed: int, latency: int) -> None:
-    """Ticks and bars, prompt and slow venues, both sides: the outcome and its end of the definition."""
-    for records in (ticks(seed, 400), bars(seed, 200)):
+    """Ticks and bars, whole and with losses, prompt and slow venues, both sides: the outcome and its end of the definition."""
+    whole = ticks(seed, 400), bars(seed, 200)
+    for records in (*whole, *(torn(one, seed) for one in whole)):
         quotes = as_quotes(records)
         after, standing, stamp, width = decide(records, quotes, seed, 150)
         found = label(quotes, standing, stamp, width, BARRIERS, latency_ns=latency, fee_rate=FEE, price_scale=SCALE)
@@ -48,10 +49,10 @@ def test_a_label_is_what_an_event_loop_says(seed: int, latency: int) -> None:
         assert 0.2 < np.isfinite(found.outcome).mean() < 0.95
 
 
-@given(st.integers(0, 10**6), st.sampled_from([0, 3, 90]), st.booleans())
-def test_labels_equal_their_twin(seed: int, latency: int, of_bars: bool) -> None:
+@given(st.integers(0, 10**6), st.sampled_from([0, 3, 90]), st.booleans(), st.sampled_from([0.0, 0.3]))
+def test_labels_equal_their_twin(seed: int, latency: int, of_bars: bool, lost: float) -> None:
     """Compiled, as plain Python and in checked memory: the same bits."""
-    records = bars(seed, 12) if of_bars else ticks(seed, 25)
+    records = torn(bars(seed, 12) if of_bars else ticks(seed, 25), seed, lost)
     quotes = as_quotes(records)
     _, standing, stamp, width = decide(records, quotes, seed, 5)
     told = [
@@ -120,3 +121,21 @@ def test_without_a_width_there_is_no_outcome(width: float) -> None:
     ended = told([0, 10, 20], [1.1, 1.1, 1.2], 1)
     assert np.isnan(ended.outcome).all()
     assert (ended.end == FAR).all()
+
+
+def test_what_meets_a_barrier_in_a_hole_leaves_at_the_price_behind_it() -> None:
+    """Data is lost at 25 and comes back far below the stop: the stop is met at 1.0900, the exit fills on the quote after it, not before."""
+    whole = tick_quotes(
+        np.arange(1, 6), np.array([0, 10, 20, 300, 310]), *(np.array([1.1, 1.1, 1.1, 1.09, 1.091]) + x for x in (0.0, 2e-4))
+    )
+    quotes = with_losses(whole._replace(number=np.array([1, 2, 3, 6, 7])), np.array([4, 5]), np.array([25, 25]))
+    # Decided at 0, on the last quote before the hole, and in the hole.
+    standing, stamp = np.array([0, 2, 4]), np.array([0, 20, 25])
+    found = label(quotes, standing, stamp, np.full(3, 0.001), BARRIERS, latency_ns=1, fee_rate=0.0, price_scale=SCALE)
+    assert found.outcome[0, 0] == pytest.approx((1.091 - 1.1002) / 0.001)
+    assert found.end[0, 0] == 310
+    # Sent just before the hole, bought behind it, below its stop already: out on the quote after that.
+    assert found.outcome[1, 0] == pytest.approx((1.091 - 1.0902) / 0.001)
+    # In the hole nothing stands that could be decided on.
+    assert np.isnan(found.outcome[2]).all()
+    assert found.end[2].tolist() == [FAR, FAR]

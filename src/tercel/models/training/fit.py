@@ -45,7 +45,8 @@ def lightgbm() -> ModuleType:
 def fit(rows: Floats, won: npt.NDArray[np.bool_], weights: Floats, names: tuple[str, ...], settings: Boosting, seed: int) -> bytes:
     """A forest, as LightGBM's text, whose raw score says how likely `won[n]` is on `rows[n, f]`.
 
-    One thread: the order of sums, and with it every bit, does not depend on the machine's processors.
+    One thread: the order of sums, and with it every bit, does not depend on the machine's processors. Raises `ConfigError` when there are
+    too few rows.
     """
     parameters: dict[str, Any] = {
         "objective": "binary",
@@ -69,7 +70,10 @@ def fit(rows: Floats, won: npt.NDArray[np.bool_], weights: Floats, names: tuple[
     table = library.Dataset(
         rows, won.astype(np.float64), weight=weights, feature_name=list(names), params={"verbosity": -1, "num_threads": 1}
     )
-    booster = library.train(parameters, table, settings.trees)
+    try:
+        booster = library.train(parameters, table, settings.trees)
+    except library.basic.LightGBMError as error:
+        raise ConfigError(f"train: LightGBM cannot learn from {len(rows)} rows ({error}); take more history, or fewer folds") from None
     return bytes(booster.model_to_string().encode())
 
 

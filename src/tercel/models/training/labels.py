@@ -5,6 +5,10 @@ looks at it whenever a record comes: first, one nanosecond before the record, on
 then on the new quote. A market order takes the touch, rounded to the price grid against us, whole. From the record of that fill on every
 good quote is held against the barriers; the first that meets one sends the exit, which fills by the same rule. The outcome is net of
 the spread and both fees. What the label leaves out: sizes that the touch does not hold, and orders that a limit denies.
+
+Where data was lost nothing stands until the next quote: no order fills, and no barrier is looked at. What the price did in such a hole is
+known to nobody, so the first quote after it is held against the barriers and the exit fills at what is quoted then, however far beyond a
+barrier, as in the core. A silence in which nothing was lost, such as a week-end, ends the same way.
 """
 
 from __future__ import annotations
@@ -20,7 +24,8 @@ from tercel.models.barriers import TripleBarrier
 
 NAN = float("nan")
 FAR = 2**62  # the end of an outcome that is not known
-# What a quote is: one that barriers look at; the first of its record, before which the venue looks at the quote that stood.
+# What a quote is: one that barriers look at; the first of its record, before which the venue looks at the quote that stood. A loss is
+# neither.
 CHECKED, FIRST = 1, 2
 OPEN_SHARE: Final = 10  # of a recorded bar, the first share counts as its open: as in the core's account phase
 
@@ -58,6 +63,14 @@ def bar_quotes(number: Integers, opened: Integers, stamp: Integers, open_: Float
     price = np.where(is_open, open_[place], close[place])
     look = np.where(is_open, opened[place] + (stamp[place] - opened[place]) // OPEN_SHARE, stamp[place])
     return Quotes(number[place], stamp[place], look, np.where(is_open, FIRST, CHECKED), price - half_spread, price + half_spread)
+
+
+def with_losses(quotes: Quotes, number: Integers, stamp: Integers) -> Quotes:
+    """The same with the inputs in place that say that data was lost (k numbers, stamps): nothing stands from there to the next quote."""
+    nothing = np.full(len(number), NAN)
+    losses = Quotes(number, stamp, stamp, np.zeros(len(number), np.int64), nothing, nothing)
+    place = np.searchsorted(quotes.number, number)
+    return Quotes(*(np.insert(mine, place, lost) for mine, lost in zip(quotes, losses, strict=True)))
 
 
 @kernel
