@@ -37,7 +37,8 @@ def _view(one: reenact.Evaluation) -> dict[str, Any]:
     return {
         "instrument": one.instrument.name, "time": format_instant(one.time_ns), "input": one.input_number,
         "bar_closed": format_instant(one.closed_ns), "bid": one.bid, "ask": one.ask, "quote_age_s": (one.time_ns - one.quote_ns) / NS_PER_S,
-        "features": one.features, "score": one.score, "reasons": reasons, "did": [event(each, one.instrument) for each in one.outputs],
+        "quote_lost": one.quote_lost, "features": one.features, "score": one.score, "reasons": reasons,
+        "did": [event(each, one.instrument) for each in one.outputs],
         "position": one.position / size, "position_max": one.position_max / size, "order_max": one.order_max / size,
         "halted": one.halted, "rewarm_bars": one.rewarm_rows,
     }  # fmt: skip
@@ -63,18 +64,18 @@ def show(found: dict[str, Any]) -> None:
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    came = (
-        ", ".join([why["reason"] for why in one["reasons"]] + list(dict.fromkeys(did["what"] for did in one["did"]))) or "nothing asked for"
-    )
+    came = [why["reason"] for why in one["reasons"]] + list(dict.fromkeys(did["what"] for did in one["did"]))
     score = f"{one['score']:.6g}" if one["score"] == one["score"] else "-"
     helps = ", ".join(dict.fromkeys(why["remedy"] for why in one["reasons"]))
-    return one["time"], one["instrument"], f"{one['bid']:.10g}", f"{one['ask']:.10g}", score, ", ".join(came) or "nothing asked for", helps
+    bid, ask = ("lost", "lost") if one["quote_lost"] else (f"{one['bid']:.10g}", f"{one['ask']:.10g}")
+    return one["time"], one["instrument"], bid, ask, score, ", ".join(came) or "nothing asked for", helps
 
 
 def _lines(one: dict[str, Any]) -> list[str]:
+    lost = ", data lost since" if one["quote_lost"] else ""
     lines = [
         f"{one['instrument']}, bar closed {one['bar_closed']}, decided {one['time']} at input {one['input']:,}",
-        f"  quote     {one['bid']:.10g} / {one['ask']:.10g}, {one['quote_age_s']:.1f} s old",
+        f"  quote     {one['bid']:.10g} / {one['ask']:.10g}, {one['quote_age_s']:.1f} s old{lost}",
         "  features  " + ", ".join(f"{name} {value:.6g}" for name, value in one["features"].items()),
     ]
     if one["score"] == one["score"]:

@@ -63,6 +63,7 @@ class Evaluation(NamedTuple):
     bid: float
     ask: float
     quote_ns: int
+    quote_lost: bool  # data was lost since it came: nobody knows whether it stood
     position: int
     position_max: int
     order_max: int
@@ -271,6 +272,7 @@ class Replay:
             one, engine.input_number, engine.stamp, int(row[ROW_CLOSE]), dict(zip(config.program.names, registers.tolist(), strict=False)),
             _score(config.decide, config.program.registers, config.program.names, registers),
             float(reals[quote + market.Q_BID]), float(reals[quote + market.Q_ASK]), int(account[quote + market.Q_TIME]),
+            bool(account[quote + market.Q_STATE] == market.QUOTE_LOST),
             int(account[layout.section(H_LEDGER, LEDGER_WORDS, slot) + L_POSITION]),
             int(account[risk + R_POSITION_MAX]), int(account[risk + R_ORDER_MAX]), int(account[risk + R_REWARM_ROWS]),
             bool(account[account[H_ACCOUNT] + K_HALTED]),
