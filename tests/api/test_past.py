@@ -127,6 +127,8 @@ def test_the_desk_draws_history(desk: DeskProcess, data_dir: Path) -> None:
     chart = desk.get("/api/historical/chart-data/AUDUSD?start=2020-01-30&every=1h")
     assert (chart["symbol"].partition("@")[0], chart["interval_ms"], chart["count"]) == ("AUDUSD", 3_600_000, len(chart["candles"]))
     assert chart["candles"][0][0] % 3_600_000 == 0
+    assert {len(candle) for candle in chart["candles"]} == {6}
+    assert chart["lost"] == []
     status, _, body = desk.ask("GET", "/api/historical/chart-data/AUDUSX?start=2020-01-30")
     assert status == 400
     assert "did you mean AUDUSD" in msgspec.json.decode(body)["error"]

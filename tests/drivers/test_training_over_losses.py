@@ -17,13 +17,16 @@ from tercel.base.codes import DATA_LOST, REWARMED
 from tercel.base.errors import ConfigError
 from tercel.base.records import BAR, GAP, OUT_DENIED, OUT_INTENT, QUOTE, TRADE, Records
 from tercel.base.time import NS_PER_MIN, NS_PER_S
+from tercel.decision.rules import EmaCross
 from tercel.decision.strategy import Bar, Context, Strategy
 from tercel.drivers.backtest import Backtest
 from tercel.drivers.collect import Collector
 from tercel.drivers.history import SimulatedHistory, history
+from tercel.drivers.lookahead import check_history
+from tercel.drivers.lookahead_training import check_labels
 from tercel.drivers.session import Plan
 from tercel.execution.venue import VenueModel
-from tercel.features.spec import Bars, FeatureSet, bars, ema
+from tercel.features.spec import Bars, FeatureSet, bars, ema, zscore
 from tercel.market.catalog import Catalog
 from tercel.market.instruments import Instrument
 from tercel.models.barriers import TripleBarrier
@@ -119,6 +122,20 @@ def test_of_two_bars_that_one_timer_closes_the_second_may_end_the_wait() -> None
     assert collected(market, plan).stamp.tolist() == told["time"][kinds == OUT_INTENT].tolist()
 
 
+@pytest.mark.parametrize("kind", [QUOTE, TRADE, BAR])
+def test_nothing_looks_ahead_over_a_hole(kind: int) -> None:
+    """Changes behind a cut, where data is lost too, change neither what was decided before it nor an outcome known by it."""
+    market = torn(made(kind, 2, 4_000), 2, 5 * NS_PER_MIN, losses=12)
+    clock = bars("1m" if kind == BAR else "10s", price="mid" if kind == QUOTE else "trade")
+    plan = replace(plan_of(clock), features=FeatureSet(clock, (ema(3), zscore(5))))
+    checked = check_labels(plan, market, structs.replace(BARRIERS, rows=3), cuts=3)
+    assert checked.clean, checked.leaks
+    assert checked.rows > 100
+    trading = check_history(replace(plan, decide=EmaCross(fast=1, slow=3, volatility_rows=3, enter=0.0)), market, cuts=3)
+    assert trading.clean, trading.leaks
+    assert trading.outputs > 20
+
+
 @cache
 def market_with_holes() -> list[tuple[Instrument, Records]]:
     """Quotes of a simulated market of which some minutes are lost every hundred, of every instrument, as recordings say it."""
@@ -153,6 +170,7 @@ def test_trades_of_a_model_over_holes_earn_their_labels(stored: Catalog, take: f
     market = history(names)
     lost = np.sort(np.concatenate([part["ts_recv"][part["kind"] == GAP] for part in market.stream(1_000_000)]))
     assert len(lost) >= 10
+    assert market.frame("gap", as_="numpy")["time"].astype(np.int64).tolist() == (lost - 1_000_000).tolist()
     trained, result, trades = earn_their_labels(market, take, stop, horizon)
     crossed = sum(np.searchsorted(lost, entry) < np.searchsorted(lost, leave) for entry, leave in trades)
     assert crossed >= 3

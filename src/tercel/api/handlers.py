@@ -99,7 +99,10 @@ class Desk:
         return json_answer({"signals": list(self._newest().blotter.signals.values())})
 
     async def chart(self, request: Request) -> Response:
-        """Candles of one symbol, oldest first: those of the running trader, or with `start` (`end`, `every`) recorded history."""
+        """Candles of one symbol, oldest first: those of the running trader, or with `start` (`end`, `every`) recorded history.
+
+        `lost` (of history): when those candles open (ms) of which a part is not known, because data was lost in it or on its edge.
+        """
         start, end, every = (request.query_params.get(name) for name in ("start", "end", "every"))
         if start is None:
             return await self.read(chart, request)
@@ -110,7 +113,10 @@ class Desk:
         except (DataError, TimeoutError) as error:
             return failure(str(error) or "the history was not read in time; ask again", 503)
         interval_ms = parse_duration(every or EVERY) / 1e6
-        return json_answer({"symbol": data.instrument.name, "interval_ms": interval_ms, "count": len(rows), "candles": rows.tolist()})
+        return json_answer({
+            "symbol": data.instrument.name, "interval_ms": interval_ms, "count": len(rows), "candles": rows[:, :6].tolist(),
+            "lost": rows[rows[:, 6] > 0.0, 0].tolist(),
+        })  # fmt: skip
 
     async def foresee(self) -> None:
         """Keep predictions from when the first is asked for, until cancelled: a desk that nobody asks does not load what compiles them."""

@@ -23,7 +23,7 @@ from tercel.cache.keys import key
 from tercel.cache.level1 import Level1
 from tercel.cache.lives import Life
 from tercel.cache.warming import FEATURES_EVERY_S, Active, Wanted, Warmer
-from tercel.market.candles import candles
+from tercel.market.candles import candles, joined
 from tercel.market.catalog import Catalog, Dataset
 from tercel.market.manifest import Part
 
@@ -67,7 +67,7 @@ class Past:
             group.create_task(Care(self.cache, warmer=self.warmer).run())
 
     async def candles(self, symbol: str, start: str, end: str | None = None, every: str = EVERY) -> tuple[Dataset, Candles]:
-        """The series and its candles (float64[n, 6], see `market.candles`) that open from `start` to before `end` (ISO, UTC; None: all).
+        """The series and its candles (float64[n, 7], see `market.candles`) that open from `start` to before `end` (ISO, UTC; None: all).
 
         Quotes are taken where there are any, else trades, else bars. Raises `ConfigError` for a symbol the catalog has not, times or an
         interval that are none, or more than `CANDLES_MAX` candles; `DataError` for a damaged partition; `TimeoutError`.
@@ -80,7 +80,7 @@ class Past:
             for one in self._wanted(data, interval_ns, start_ns, end_ns)
         ))  # fmt: skip
         self.active.saw(symbol)
-        rows = np.concatenate([np.empty((0, 6)), *found])
+        rows = joined(found)
         rows = rows[(rows[:, 0] >= start_ns / 1e6) & (rows[:, 0] < end_ns / 1e6)]
         if len(rows) > CANDLES_MAX:
             raise ConfigError(
@@ -103,7 +103,7 @@ class Past:
         assert series is not None
         for part in series.parts:
             if part.last_ns >= start_ns and part.first_ns < end_ns:
-                name = key("chart", data.instrument.name, data.key.what, interval_ns, part.fingerprint)
+                name = key("candles", data.instrument.name, data.key.what, interval_ns, part.fingerprint)
                 yield Wanted(name, partial(asyncio.to_thread, self._make, data, part, interval_ns), tags=(data.instrument.name,))
 
     def _make(self, data: Dataset, part: Part, interval_ns: int) -> Candles:

@@ -24,8 +24,9 @@ class Look:
         """The records of one kind ("quote", "trade", "bar"; default: the first of these there is) as a table, in order of arrival.
 
         Columns: time (datetime64[ns], UTC), instrument where there are several, and bid, ask, bid_size, ask_size; or price, size, side; or
-        open, high, low, close, volume. `as_` is "pandas" (needs `tercel[pandas]`), "arrow" or "numpy". Raises `ConfigError` when there is
-        nothing of that kind, or more than `rows_max` rows.
+        open, high, low, close, volume. Kind "gap" has no more columns: it is when data was lost, which the other kinds do not show; from
+        such a time to the next row nothing is known. `as_` is "pandas" (needs `tercel[pandas]`), "arrow" or "numpy". Raises
+        `ConfigError` when there is nothing of that kind, or more than `rows_max` rows.
 
         >>> import tercel as tc
         >>> table = tc.SimulatedHistory(seed=7, hours=0.1).frame("trade", as_="arrow")

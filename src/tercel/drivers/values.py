@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tercel.base.errors import ConfigError
 from tercel.base.frames import instants
-from tercel.base.records import BAR, BAR_VIEW, QUOTE, TRADE, Records
+from tercel.base.records import BAR, BAR_VIEW, GAP, QUOTE, TRADE, Records
 from tercel.core.engine import Engine
 from tercel.core.market_phase import ROW_CLOSE, ROW_INPUT, ROW_SLOT, ROW_WORDS
 from tercel.drivers.anchor import anchored
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from tercel.drivers.history import Source
 
 ROWS_MAX: Final = 20_000_000
-KINDS: Final = {"quote": QUOTE, "trade": TRADE, "bar": BAR}
+KINDS: Final = {"quote": QUOTE, "trade": TRADE, "bar": BAR, "gap": GAP}
 COLUMNS: Final = {
     "quote": {"bid": "price", "ask": "price2", "bid_size": "size", "ask_size": "size2"},
     "trade": {"price": "price", "size": "size", "side": "side"},
     "bar": {name: name for name in ("open", "high", "low", "close", "volume")},
+    "gap": {},
 }
+PRICED: Final = ("quote", "trade", "bar")
 Columns = dict[str, npt.NDArray[Any]]
 Integers = npt.NDArray[np.int64]
 
@@ -120,7 +122,7 @@ def record_columns(history: Source, kind: str | None, rows_max: int) -> Columns:
     parts: dict[str, list[Records]] = {name: [] for name in KINDS}
     count = 0
     for records in history.stream(0):
-        for name in [kind] if kind else KINDS:
+        for name in [kind] if kind else PRICED:
             mine = records[records["kind"] == KINDS[name]]
             count += len(mine)
             parts[name].append(mine)
