@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tercel.base.records import BAR, BODY, QUOTE, TIMER, TRADE, Records
+from tercel.base.records import BAR, BODY, GAP, QUOTE, TIMER, TRADE, Records
 
 RING = 4  # bars that can be open at once
 NAN = float("nan")
@@ -81,6 +81,8 @@ class Definition:
             elif kind == BAR:
                 closed = event + int(self.amount) if self.clock == "time" else stamp
                 rows.append((number, instrument, event, stamp, (*values, *[NAN] * 7, seconds(closed))))
+            elif kind == GAP:
+                self.slots[instrument].quote = (NAN, NAN, NAN, NAN)
             elif kind in (QUOTE, TRADE):
                 rows += self.take(number, instrument, kind, event, stamp, side, values)
         return rows

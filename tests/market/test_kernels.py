@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tercel.base.kernel import F, I, i64
-from tercel.base.records import QUOTE, TRADE, Records, empty, words
+from tercel.base.records import GAP, QUOTE, TRADE, Records, empty, words
 from tercel.core.sequencer import Sequencer
 from tercel.features.spec import FeatureSet, bars
 from tercel.market import kernels as k
@@ -289,6 +289,18 @@ def test_quotes_beside_trades_add_their_flow_and_open_nothing() -> None:
     assert run.count(k.BAR_UNPRICED) == 4
 
 
+def test_a_quote_from_before_a_loss_is_in_no_bar_behind_it() -> None:
+    """Bars of trades say NaN for it until the next quote, of which no flow is counted; the open bar goes on over the hole."""
+    run = run_of(price="trade")
+    before, lost = quote(START + 1, 1.0, 2.0, sizes=(5.0, 5.0)), record(GAP, START + 3, START + 3, values=(NAN, NAN, NAN, NAN))
+    told = [trade(START + 2, 1.5, 1.0), lost, trade(START + 4, 1.6, 1.0), timer(START + 60, MINUTE)]
+    assert columns(run, run.push(together(before, *told)))[0] == [1.5, 1.6, 1.5, 1.6, 2.0, 2.0, None, None]
+    behind = [trade(START + 61, 1.7, 1.0), quote(START + 62, 1.0, 2.0, sizes=(9.0, 5.0)), trade(START + 63, 1.7, 1.0)]
+    rows = run.push(together(*behind, timer(START + 120, MINUTE)))
+    assert columns(run, rows)[0][6:] == [1.0, 2.0]
+    assert more_columns(run, rows)[0][2] == 0.0
+
+
 def test_the_time_of_a_bar_is_its_close_in_seconds() -> None:
     """Whole seconds are exact, a recorded bar closes one interval after its open whenever it arrives, other clocks at their last tick."""
     second = 1_000_000_000
@@ -313,7 +325,7 @@ def test_instruments_do_not_touch_each_other() -> None:
 tick = st.tuples(
     st.sampled_from([0, 0, 1, 7, 20, 61, 400]),
     st.sampled_from([0, 0, 0, 3, -3, 8, 30, -59, 70, -100, -130, -190, 250, 10_000, -10_000]),
-    st.sampled_from([QUOTE, QUOTE, TRADE]),
+    st.sampled_from([QUOTE, QUOTE, QUOTE, TRADE, TRADE, GAP]),
     st.integers(0, 1),
     st.one_of(st.integers(1, 40).map(float), st.just(NAN)),
     st.one_of(st.integers(0, 5).map(float), st.just(NAN)),
@@ -327,7 +339,7 @@ def stream(ticks: list[Tick]) -> Records:
     out, stamp = empty(len(ticks)), START + 17
     for place, (gap, lag, kind, instrument, value, more, side, size) in enumerate(ticks):
         stamp += gap
-        values = (value, 3.0 + side, value + more, size) if kind == QUOTE else (value, more, NAN, NAN)
+        values = {QUOTE: (value, 3.0 + side, value + more, size), TRADE: (value, more, NAN, NAN), GAP: (NAN, NAN, NAN, NAN)}[kind]
         out[place] = record(kind, stamp - lag, stamp, instrument, values)[0]
         out["side"][place] = side if kind == TRADE else 0
     return out
