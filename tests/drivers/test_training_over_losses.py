@@ -177,6 +177,18 @@ def test_trades_of_a_model_over_holes_earn_their_labels(stored: Catalog, take: f
     denied = result.outputs[result.outputs["kind"] == OUT_DENIED]
     assert (denied["code"] == REWARMED).any()
     assert not np.isin(trained.data.stamp, denied["time"]).any()
+    refused = trained.model.manifest.data["refused"]["rewarmed"]
+    assert refused > 100
+    assert f"nothing could be entered at these bars: {refused:,} rewarmed" in trained.report()
+
+
+def test_where_nothing_could_ever_be_entered_the_error_says_why() -> None:
+    """Torn every few bars: with the reason of the core, and the memory that each hole costs."""
+    market = torn(made(TRADE, 1, 2_000), 1, 5 * NS_PER_MIN, losses=300)
+    clock = bars("10s", price="trade")
+    plan = replace(plan_of(clock), features=FeatureSet(clock, (BARRIERS.volatility, ema(100))))
+    with pytest.raises(ConfigError, match=r"found none among \d decisions; .*: \d+ rewarmed.* a shorter memory than 9\d\d bars"):
+        collected(market, plan)
 
 
 def test_what_was_open_over_a_hole_is_purged_by_its_true_end() -> None:
