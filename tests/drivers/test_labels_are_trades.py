@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from tercel.base.codes import REWARMED
 from tercel.base.records import BAR, GAP, OUT_DENIED, OUT_FILL, OUT_INTENT, QUOTE, TRADE, Records, empty
 from tercel.base.time import NS_PER_MIN, NS_PER_S
+from tercel.core.layout import H_EXECUTION
 from tercel.decision.strategy import Bar, Context, Strategy
 from tercel.drivers.backtest import Backtest
 from tercel.drivers.collect import Collector
 from tercel.drivers.history import Source
 from tercel.drivers.session import Plan
+from tercel.execution.kernels import E_TAKER, EXECUTION_WORDS, RATE_UNIT
 from tercel.execution.venue import VenueModel
 from tercel.features.spec import Bars, FeatureSet, bars
 from tercel.market.instruments import Instrument
@@ -35,8 +37,8 @@ WIDE = Limits(order_lots=100, position_lots=100, notional=1e12, daily_loss=0, qu
 class Holder(Strategy):
     """Enters at chance and holds to a barrier, looking at each bar as the core looks at each quote."""
 
-    def __init__(self, barriers: TripleBarrier, width: float, seed: int) -> None:
-        self._barriers, self._width, self._chance = barriers, width, np.random.default_rng(seed)
+    def __init__(self, barriers: TripleBarrier, width: float, seed: int, units: float) -> None:
+        self._barriers, self._width, self._units, self._chance = barriers, width, units, np.random.default_rng(seed)
         self._held: dict[str, tuple[int, float, float, int]] = {}
 
     def on_bar(self, context: Context, bar: Bar) -> None:
@@ -51,7 +53,7 @@ class Holder(Strategy):
                 touch, width = context.ask if side > 0 else context.bid, self._width
                 high, low = touch + side * self._barriers.take * width, touch - side * self._barriers.stop * width
                 self._held[context.instrument] = side, high, low, context.time_ns + self._barriers.horizon_ns
-                context.target(side * UNITS)
+                context.target(side * self._units)
         elif held is not None:
             side, high, low, until = held
             leave = context.bid if side > 0 else context.ask
@@ -133,14 +135,14 @@ def torn(history: Recorded, seed: int, longest_ns: int, losses: int = 40) -> Rec
 
 
 def agree(
-    history: Source, clock: Bars, latency: str, barriers: TripleBarrier, width: float, seed: int, trades_min: int
+    history: Source, clock: Bars, latency: str, barriers: TripleBarrier, width: float, seed: int, trades_min: int, units: float = UNITS
 ) -> tuple[Records, Records]:
     """Every closed trade of the strategy is the label of its decision: entry to exit, fees, and the instant of the last fill.
 
     Returns the outputs of the core, and the fills that closed a trade.
     """
     venue = VenueModel(latency=latency, liquidity_lots=1e6, half_spread_steps=0.5)
-    plan = Plan(FeatureSet(clock, (barriers.volatility,)), Holder(barriers, width, seed), WIDE, venue)
+    plan = Plan(FeatureSet(clock, (barriers.volatility,)), Holder(barriers, width, seed, units), WIDE, venue)
     outputs = Backtest(plan, history).run().outputs
     collector = Collector(replace(plan, decide=None), history, (barriers.volatility.name,), barriers, None)
     sequencer = plan.sequencer(collector.core)
@@ -159,13 +161,14 @@ def agree(
         assert (first["side"] == entries["side"]).all()
         assert (last["position"] == 0).all()
         standing = np.searchsorted(quotes.number, entries["input"], "right") - 1
+        fee_rate = collector._word(H_EXECUTION, EXECUTION_WORDS, slot, E_TAKER) / RATE_UNIT
         found = label(
             quotes, standing, entries["time"].copy(), np.full(closed, width), barriers,
-            latency_ns=plan.venue.latency_ns, fee_rate=2e-5, price_scale=10.0**instrument.price_decimals,
+            latency_ns=plan.venue.latency_ns, fee_rate=fee_rate, price_scale=10.0**instrument.price_decimals,
         )  # fmt: skip
         column = np.where(entries["side"] > 0, 0, 1)
         bought, sold = first["price"] / 10.0**instrument.price_decimals, last["price"] / 10.0**instrument.price_decimals
-        wanted = ((sold - bought) * entries["side"] - 2e-5 * (bought + sold)) / width
+        wanted = ((sold - bought) * entries["side"] - fee_rate * (bought + sold)) / width
         assert found.outcome[np.arange(closed), column] == pytest.approx(wanted, rel=1e-9)
         assert (found.end[np.arange(closed), column] == last["time"]).all()
         lasts.append(last)

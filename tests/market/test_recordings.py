@@ -13,6 +13,8 @@ import pytest
 from tercel.base.errors import DataError
 from tercel.base.records import BOOK, BOOK_CLEAR, GAP, QUOTE, TRADE, Records
 from tercel.base.time import wall_ns
+from tercel.drivers.history import history
+from tercel.features.spec import bars
 from tercel.market.book import Book
 from tercel.market.catalog import Catalog
 from tercel.market.feeds.binance import Binance
@@ -22,6 +24,8 @@ from tercel.market.importers.batch import Options
 from tercel.market.importers.report import ImportReport
 from tercel.market.importers.run import import_files
 from tercel.market.instruments import Instrument
+from tercel.models.barriers import TripleBarrier
+from tests.drivers.test_labels_are_trades import agree
 from tests.market.feeds.sessions import LEVELS, Watched, numbered, replayed
 from tests.market.feeds.venue_market import MadeMarket
 from tests.market.feeds.venue_server import Venue
@@ -98,6 +102,17 @@ def test_a_recording_is_what_the_session_was_given(venue: Venue, tmp_path: Path)
     again = imported(tmp_path / "to")
     assert not again.changed
     assert len(recording.files) == 2
+
+
+def test_labels_over_a_recording_are_its_trades(venue: Venue, tmp_path: Path) -> None:
+    """Imported with its holes: what a training says of a decision is what a strategy earns from it, hole or not."""
+    session(venue, tmp_path / "to")
+    imported(tmp_path / "to")
+    market = history([f"{symbol}@binance" for symbol in SYMBOLS])
+    assert sum(np.count_nonzero(part["kind"] == GAP) for part in market.stream(0)) >= 4
+    barriers = TripleBarrier(take=1.5, stop=1.0, horizon_ns=50_000_000, rows=5, width_scale=1.0)
+    for seed in range(3):
+        agree(market, bars("1t"), "2ms", barriers, 0.1, seed, 3, units=0.001)
 
 
 def test_files_of_one_recording_are_one(venue: Venue, tmp_path: Path) -> None:
