@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ from tercel.market.instruments import Instrument
 
 T0_NS = 1_700_000_000_000_000_000
 HOUR_NS = 3_600 * 10**9
+WEBSOCKET, COLLECTOR = "raw/websocket", "raw/binance/collector/usdm"  # folders of frames as they came, in the data
+SNAPSHOT_START = b'{"lastUpdateId"'
 Level = tuple[float, float]
 Levels = list[Level]
 
@@ -62,6 +65,15 @@ def snapshot(last: int, bids: Levels, asks: Levels, **more: Any) -> bytes:
 def texts(levels: Levels) -> list[list[str]]:
     """Levels as pairs of decimal texts."""
     return [[repr(price), repr(size)] for price, size in levels]
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Arrival in ns and payload of the lines that hold a message; the recorders write seconds with a colon behind, or ns."""
+    with gzip.open(path, "rb") as file:
+        for line in file:
+            stamp, _, payload = line.strip().partition(b" ")
+            if payload.startswith((b"{", b"[")):
+                yield int(float(stamp[:-1]) * 1e9) if stamp.endswith(b":") else int(stamp), payload
 
 
 class Recorded(NamedTuple):

@@ -34,17 +34,16 @@ class Watched:
     """A live feed on a venue with everything it has given so far."""
 
     def __init__(
-        self, venue: Venue, *, depth: bool = True, tape: Any = None, rest: str | None = None, endpoint: str = "", **care: Any
-    ) -> None:
-        self.venue = venue
+        self, venue: Venue, *, depth: bool = True, tape: Any = None, rest: str | None = None, endpoint: str = "",
+        instruments: tuple[Instrument, ...] = (), clock: Callable[[], int] = wall_ns, **care: Any,
+    ) -> None:  # fmt: skip
+        self.venue, self.clock = venue, clock
         source = live_venues.Source(
             venue="binance", symbols=tuple(venue.market.symbols), endpoint=endpoint or venue.url, rest=rest,
             authority=str(venue.authority), care=Care(**{**QUICK, **care}),
         )  # fmt: skip
-        self.instruments = numbered(venue)
-        self.feed: LiveFeed = live_venues.open_feed(
-            source, self.instruments, clock=wall_ns, chance=random.Random(7), depth=depth, tape=tape
-        )
+        self.instruments = instruments or numbered(venue)
+        self.feed: LiveFeed = live_venues.open_feed(source, self.instruments, clock=clock, chance=random.Random(7), depth=depth, tape=tape)
         self.got: list[Records] = []
 
     def __enter__(self) -> Watched:
@@ -60,7 +59,7 @@ class Watched:
 
     def turn(self) -> None:
         """One turn, as the trader takes it."""
-        records = self.feed.poll(wall_ns(), 100_000)
+        records = self.feed.poll(self.clock(), 100_000)
         if len(records):
             self.got.append(records)
         else:
@@ -82,7 +81,7 @@ class Watched:
     @property
     def state(self) -> Any:
         """What the feed says about itself."""
-        return self.feed.state(wall_ns())
+        return self.feed.state(self.clock())
 
     def connected(self, sockets: int = 1) -> None:
         """Connect, and let one message pass: without one nothing is known to work. The message is no matter of the test."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,7 @@ from tercel.base.records import BOOK, BOOK_CLEAR, LAST, QUOTE, SNAPSHOT, TRADE, 
 from tercel.market.book import LEVELS_MAX, Book
 from tercel.market.definitions import guessed
 from tercel.market.feeds.binance import Binance
-from tests.market.feeds.binance_frames import Session, instrument, sessions
+from tests.market.feeds.binance_frames import COLLECTOR, SNAPSHOT_START, WEBSOCKET, Session, instrument, lines, sessions
 
 COMPARED_EVERY = 20
 COMPARISONS = 2_025  # what the README of the data counts over the sessions
@@ -58,22 +56,13 @@ def test_the_book_is_the_recorded_best_quote(recorded: list[Session]) -> None:
     assert compared == COMPARISONS
 
 
-def lines(path: Path, separator: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Time and payload of the lines that hold a frame."""
-    with gzip.open(path, "rb") as file:
-        for line in file:
-            stamp, _, payload = line.strip().partition(separator)
-            if payload.startswith(b"{"):
-                yield stamp, payload
-
-
 def test_a_session_with_strange_streams_is_counted_to_the_last_frame(data_dir: Path) -> None:
     """Four perpetuals: every bookTicker is a quote, updates are held for want of a snapshot, other streams are counted, not errors."""
     symbols = ("SUSHIUSDT", "AKROUSDT", "KEEPUSDT", "CTKUSDT")
     decoder = Binance([guessed(f"{symbol}-PERP", "binance", 5, 0) for symbol in symbols])
     kinds: dict[int, int] = {}
-    for stamp, payload in lines(data_dir / "raw" / "websocket" / "BINANCE_FUTURES.ws.1.0.gz", b": "):
-        for kind in decoder.frame(payload, int(float(stamp) * 1e9))["kind"].tolist():
+    for recv_ns, payload in lines(data_dir / WEBSOCKET / "BINANCE_FUTURES.ws.1.0.gz"):
+        for kind in decoder.frame(payload, recv_ns)["kind"].tolist():
             kinds[kind] = kinds.get(kind, 0) + 1
     assert kinds == {QUOTE: 613} == {QUOTE: decoder.delivered["bookTicker"]}
     assert decoder.dropped == {"unknown_stream": 158}  # 91 aggTrade and 67 kline
@@ -84,12 +73,13 @@ def test_a_session_with_strange_streams_is_counted_to_the_last_frame(data_dir: P
 
 def test_a_collectors_file_is_whole(data_dir: Path) -> None:
     """Trades, best quotes, updates and the snapshot among them: every row is a legal record and the three streams tell one market."""
-    symbol, folder = "BTCUSDT-PERP", data_dir / "raw" / "binance" / "collector" / "usdm"
+    symbol, folder = "BTCUSDT-PERP", data_dir / COLLECTOR
     decoder, parts = Binance([instrument(symbol)]), []
     for path in sorted(folder.glob("*.gz")):
-        for stamp, payload in lines(path, b" "):
-            taken = decoder.snapshot(symbol, payload, int(stamp)) if b"lastUpdateId" in payload[:20] else decoder.frame(payload, int(stamp))
-            parts.append(taken)
+        for recv_ns, payload in lines(path):
+            parts.append(
+                decoder.snapshot(symbol, payload, recv_ns) if payload.startswith(SNAPSHOT_START) else decoder.frame(payload, recv_ns)
+            )
     rows = np.concatenate(parts)
     assert not decoder.gaps
     assert decoder.dropped == {"in_snapshot": 5}

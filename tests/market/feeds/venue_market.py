@@ -18,10 +18,11 @@ import pyarrow.parquet as pq
 
 
 class Said(NamedTuple):
-    """One message: its stream and its data without a time."""
+    """One message: its stream and its data without a time, or the recorded frame itself, which everybody hears."""
 
     stream: str
     data: dict[str, Any]
+    frame: bytes = b""
 
 
 @dataclass
@@ -31,9 +32,11 @@ class TrueBook:
     bids: dict[str, str] = field(default_factory=dict)
     asks: dict[str, str] = field(default_factory=dict)
     last_id: int = 0
+    recorded: bytes = b""  # the recorded answer, as long as it is the newest state
 
     def apply(self, data: dict[str, Any]) -> None:
         """One depth update."""
+        self.recorded = b""
         for side, levels in ((self.bids, data["b"]), (self.asks, data["a"])):
             for price, size in levels:
                 if float(size) == 0.0:
@@ -49,7 +52,9 @@ class TrueBook:
         return [list(one) for one in bids], [list(one) for one in asks]
 
     def snapshot(self) -> bytes:
-        """The answer to /api/v3/depth."""
+        """The answer to a call for the book."""
+        if self.recorded:
+            return self.recorded
         bids, asks = self.levels()
         return json.dumps({"lastUpdateId": self.last_id, "bids": bids, "asks": asks}).encode()
 

@@ -25,12 +25,14 @@ import trustme
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, WSUpgradeRequest, WSUpgradeResponse, ws_create_server
 from picows.common import WSUpgradeResponseWithListener
 
+from tests.market.feeds.venue_frames import RecordedFrames
 from tests.market.feeds.venue_market import MadeMarket, RecordedMarket, Said, exchange_info
 
-Market = MadeMarket | RecordedMarket
+Market = MadeMarket | RecordedMarket | RecordedFrames
 Result = TypeVar("Result")
 ANSWER_S_MAX = 10.0
 BURST_MAX = 20
+SENT_MAX = 1 << 14  # whoever counts them takes them away in time
 
 
 class Client(WSListener):
@@ -39,6 +41,7 @@ class Client(WSListener):
     def __init__(self, venue: Venue, streams: frozenset[str]) -> None:
         self.venue, self.streams = venue, streams
         self.transport: WSTransport | None = None
+        self.number = 0  # of the venue's connections
         self.mute = False
         self.lag = 0
         self._late: deque[bytes] = deque()  # messages on their way, when it lags
@@ -47,6 +50,7 @@ class Client(WSListener):
         self.transport = transport
         self.venue.clients.append(self)
         self.venue.opened += 1
+        self.number = self.venue.opened
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         if frame.msg_type == WSMsgType.PONG:
@@ -68,6 +72,8 @@ class Client(WSListener):
             if len(self._late) <= self.lag:
                 return
             data = self._late.popleft()
+        if kind == WSMsgType.TEXT:
+            self.venue.sent.append((self.number, data))
         self.transport.send(kind, data)
 
 
@@ -79,13 +85,16 @@ class Venue:
         self._messages: Iterator[Said] = iter(market)
         self.clients: list[Client] = []
         self.opened = self.pongs = self.said = 0
+        self.sent: deque[tuple[int, bytes]] = deque(maxlen=SENT_MAX)  # the newest texts, with the number of the connection
         self.asked: Counter[str] = Counter()  # REST calls by path
         self.answers: deque[tuple[int, dict[str, str]]] = deque()  # statuses that the next depth calls get instead
         self.refuse: deque[int] = deque()  # statuses that the next handshakes get instead
         self.mute_new = False  # sockets that open from here on are never sent anything
         self._drop = self._twice = 0
-        self._held: str | None = None
+        self._held: tuple[Said, bytes] | None = None
         self._swap = False
+        self._damaged = 0
+        self._damage: Callable[[bytes], bytes] = bytes
         folder.mkdir(parents=True, exist_ok=True)
         authority = trustme.CA()
         self.authority = folder / "authority.pem"
@@ -162,11 +171,12 @@ class Venue:
             return client
         self.asked[parts.path] += 1
         query = parse_qs(parts.query)
-        if parts.path == "/api/v3/depth":
+        if parts.path in ("/api/v3/depth", "/fapi/v1/depth"):
             if self.answers:
                 status, headers = self.answers.popleft()
                 return _answer(status, b'{"code":-1003,"msg":"Too many requests."}', headers)
-            return _answer(200, self.market.books[query["symbol"][0]].snapshot(), {})
+            symbol = query["symbol"][0] + ("-PERP" if parts.path.startswith("/fapi") else "")
+            return _answer(200, self.market.books[symbol].snapshot(), {})
         if parts.path == "/api/v3/exchangeInfo":
             wanted = json.loads(query["symbols"][0])
             if any(symbol not in self.market.symbols for symbol in wanted):
@@ -221,28 +231,28 @@ class Venue:
         if said is None:
             return False
         self.said += 1
-        now_us = time.time_ns() // 1_000
-        times = {"E": now_us} if "e" in said.data else {}
-        times |= {"T": now_us} if said.data.get("e") == "trade" else {}
-        text = json.dumps({"stream": said.stream, "data": {**said.data, **times}}, separators=(",", ":"))
+        text = said.frame or _dated(said)
         if self._drop:
             self._drop -= 1
             return True
+        if self._damaged:
+            self._damaged -= 1
+            text = self._damage(text)
         if self._swap and self._held is None:
-            self._held, self._held_stream = text, said.stream
+            self._held = said, text
             return True
         copies = 2 if self._twice else 1
         self._twice -= 1 if self._twice else 0
         for _ in range(copies):
-            self._send(said.stream, text)
+            self._send(said, text)
         if self._held is not None:
-            self._send(self._held_stream, self._held)
+            self._send(*self._held)
             self._held, self._swap = None, False
         return True
 
-    def _send(self, stream: str, text: str) -> None:
+    def _send(self, said: Said, text: bytes) -> None:
         for client in self.clients:
-            if stream in client.streams:
+            if said.frame or said.stream in client.streams:
                 client.send(text)
 
     # Misbehaviour.
@@ -258,6 +268,10 @@ class Venue:
     def swap(self) -> None:
         """The next message is sent behind the one after it."""
         self._swap = True
+
+    def damage(self, count: int, how: Callable[[bytes], bytes]) -> None:
+        """The next messages arrive as `how` leaves them."""
+        self._damaged, self._damage = count, how
 
     def mute(self) -> None:
         """Every socket stays open and says nothing more, pings excepted."""
@@ -324,6 +338,14 @@ class Venue:
     def count(self) -> int:
         """Connections that are open."""
         return self._call(lambda: len(self.clients))
+
+
+def _dated(said: Said) -> bytes:
+    """A made message with the time of now."""
+    now_us = time.time_ns() // 1_000
+    times = {"E": now_us} if "e" in said.data else {}
+    times |= {"T": now_us} if said.data.get("e") == "trade" else {}
+    return json.dumps({"stream": said.stream, "data": {**said.data, **times}}, separators=(",", ":")).encode()
 
 
 def frame_of(text: bytes) -> bytes:
