@@ -55,6 +55,21 @@ def test_watch_prints_a_line_of_json_a_second(venue: Venue) -> None:
     assert one["bids"][0][0] < one["asks"][0][0]
 
 
+def test_watch_knows_perpetuals(home: Path, tmp_path: Path) -> None:
+    """They are asked for and heard at the futures' own paths; one nobody lists is told with the nearest."""
+    with Venue(MadeMarket(("BTCUSDT-PERP",), seed=21), tmp_path / "venue") as venue:
+        venue.play(200.0)
+        done = tercel("feed", "watch", "binance:BTCUSDT-PERP", "--json", "--for", "2s", *reached(venue))
+        assert done.returncode == 0, done.stderr
+        last = json.loads(done.stdout.splitlines()[-1])
+        assert (last["state"], last["gaps"], last["dropped"].keys() - {"in_snapshot"}) == ("live", {}, set())
+        assert last["instruments"][0]["symbol"] == "BTCUSDT-PERP"
+        assert last["instruments"][0]["book_valid"]
+        assert venue.asked.keys() == {"/fapi/v1/exchangeInfo", "/fapi/v1/depth"}
+        unknown = tercel("feed", "watch", "binance:BTCUSTD-PERP", *reached(venue))
+        assert (unknown.returncode, "did you mean 'BTCUSDT-PERP'?" in unknown.stderr) == (2, True)
+
+
 def test_watch_shows_a_screen(venue: Venue) -> None:
     """Without --json it is for eyes: the last picture stays."""
     done = tercel("feed", "watch", "binance:BTCUSDT,ETHUSDT", "--for", "1s", *reached(venue))
@@ -91,6 +106,7 @@ def test_errors_say_what_to_do(venue: Venue, words: tuple[str, ...], status: int
         (("run", "--ca", "x.pem"), "--endpoint, --rest and --ca are for a live feed"),
         (("feed", "watch", "binance:BTCUSDT", "--endpoint", "ws://example.com"), "without TLS only this very machine is reached"),
         (("feed", "watch", "binance:BTC/USDT"), "expected symbols of letters and digits"),
+        (("run", "--feed", "binance:BTCUSDT,ETHUSDT-PERP"), "spot and perpetuals have servers of their own"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(home: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,15 +7,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import numpy as np
 from picows import WSMsgType
 
 from tercel.base.records import BOOK, GAP, LAST, QUOTE, SNAPSHOT, TRADE
-from tercel.market.definitions import guessed
 from tests.market.feeds.frame_account import Account
 from tests.market.feeds.sessions import Watched
-from tests.market.feeds.venue_frames import PERPETUAL, RecordedFrames
+from tests.market.feeds.venue_frames import RecordedFrames
+from tests.market.feeds.venue_market import wire_symbol
 from tests.market.feeds.venue_server import Venue
 
 HEALED_AFTER_MAX = 600  # frames; the rarest symbol has an update among every 60 or so
@@ -29,10 +28,8 @@ class Counted(Watched):
     def __init__(self, venue: Venue, **care: Any) -> None:
         assert isinstance(venue.market, RecordedFrames)
         self.market = venue.market
-        made = (guessed(symbol, "binance", 5, 3) for symbol in self.market.symbols)
-        instruments = tuple(msgspec.structs.replace(one, id=number) for number, one in enumerate(made, 1))
-        super().__init__(venue, instruments=instruments, clock=lambda: self.market.now_ns, **{"silence": 30.0} | care)
-        self.account = Account(tuple(symbol.removesuffix(PERPETUAL) for symbol in self.market.symbols))
+        super().__init__(venue, clock=lambda: self.market.now_ns, **{"silence": 30.0} | care)
+        self.account = Account(tuple(map(wire_symbol, self.market.symbols)))
         self.compared = 0
 
     def begin(self, opened: int = 0) -> None:
@@ -96,9 +93,9 @@ class Counted(Watched):
         self.venue.sent.clear()
         for _, frame in sent:
             self.account.hear(frame)
-        for symbol, held in self.account.held.items():
-            if held:
-                self.account.snapshot(symbol, self.market.books[symbol + PERPETUAL].last_id)
+        for symbol in self.market.symbols:
+            if self.account.held[wire_symbol(symbol)]:
+                self.account.snapshot(wire_symbol(symbol), self.market.books[symbol].last_id)
 
     def _records_are_what_was_delivered(self) -> None:
         records = self.records

@@ -35,14 +35,14 @@ class Watched:
 
     def __init__(
         self, venue: Venue, *, depth: bool = True, tape: Any = None, rest: str | None = None, endpoint: str = "",
-        instruments: tuple[Instrument, ...] = (), clock: Callable[[], int] = wall_ns, **care: Any,
+        clock: Callable[[], int] = wall_ns, **care: Any,
     ) -> None:  # fmt: skip
         self.venue, self.clock = venue, clock
         source = live_venues.Source(
             venue="binance", symbols=tuple(venue.market.symbols), endpoint=endpoint or venue.url, rest=rest,
             authority=str(venue.authority), care=Care(**{**QUICK, **care}),
         )  # fmt: skip
-        self.instruments = instruments or numbered(venue)
+        self.instruments = numbered(venue)
         self.feed: LiveFeed = live_venues.open_feed(source, self.instruments, clock=clock, chance=random.Random(7), depth=depth, tape=tape)
         self.got: list[Records] = []
 

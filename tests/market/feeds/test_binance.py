@@ -43,7 +43,7 @@ def test_the_session_names_its_streams_and_paths() -> None:
 def test_a_perpetual_has_the_paths_of_futures() -> None:
     """The wire says BTCUSDT, the server is another, times are milliseconds."""
     made = Binance([instrument("BTCUSDT-PERP")])
-    assert made.path() == "/stream?streams=btcusdt@trade/btcusdt@bookTicker/btcusdt@depth@100ms"
+    assert made.path() == "/public/stream?streams=btcusdt@trade/btcusdt@bookTicker/btcusdt@depth@100ms"
     assert made.snapshot_path("BTCUSDT-PERP") == "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
 
 

@@ -30,6 +30,11 @@ SYMBOLS = [
     described("ODDUSDT", "ODD", "0.00050000", "0.10000000", "0.30000000"),
     described("OLDUSDT", "OLD", "0.01000000", "1.00000000", "1.00000000", "BREAK"),
 ]
+PERPETUALS = [
+    described("BTCUSDT", "BTC", "0.10", "0.001", "0.001") | {"contractType": "PERPETUAL", "deliveryDate": 4133404800000, "pair": "BTCUSDT"},
+    described("BTCUSDT_260327", "BTC", "0.10", "0.001", "0.001") | {"contractType": "CURRENT_QUARTER", "pair": "BTCUSDT"},
+]
+BODY_OF_FUTURES = msgspec.json.encode({"timezone": "UTC", "futuresType": "U_MARGINED", "assets": [], "symbols": PERPETUALS})
 BODY = msgspec.json.encode({"timezone": "UTC", "serverTime": 1, "rateLimits": [], "symbols": SYMBOLS})
 
 
@@ -39,6 +44,15 @@ def test_the_grids_become_the_instruments() -> None:
     assert btc == instrument("BTCUSDT", 0)
     assert (pepe.name, pepe.price_decimals, pepe.price_increment, pepe.size_decimals, pepe.lot) == ("PEPEUSDT@binance", 8, 1, 0, 1)
     assert (odd.price_decimals, odd.price_increment, odd.size_decimals, odd.size_increment, odd.size_min, odd.lot) == (4, 5, 1, 1, 3, 10)
+
+
+def test_perpetuals_are_those_of_futures() -> None:
+    """The same words, another answer: a perpetual comes out as the built-in definition says; a contract that ends is none."""
+    assert instruments_of(BODY_OF_FUTURES, ["BTCUSDT-PERP"]) == (instrument("BTCUSDT-PERP", 0),)
+    with pytest.raises(ConfigError, match="did you mean 'BTCUSDT-PERP'"):
+        instruments_of(BODY_OF_FUTURES, ["BTCUST-PERP"])
+    with pytest.raises(ConfigError, match="describes 2 symbols"):
+        instruments_of(BODY_OF_FUTURES, ["SOL"])
 
 
 def changed(**more: Any) -> bytes:
@@ -74,3 +88,4 @@ def test_the_path_asks_for_some_or_for_all() -> None:
     """The list of symbols is JSON, escaped as a query must be."""
     assert exchange_info_path() == "/api/v3/exchangeInfo"
     assert exchange_info_path(["BTCUSDT", "ETHUSDT"]) == "/api/v3/exchangeInfo?symbols=%5B%22BTCUSDT%22%2C%22ETHUSDT%22%5D"
+    assert exchange_info_path(["BTCUSDT-PERP"]) == "/fapi/v1/exchangeInfo"

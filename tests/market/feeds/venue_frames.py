@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tercel.market.feeds.binance import PERPETUAL
 from tests.market.feeds.binance_frames import COLLECTOR, SNAPSHOT_START, WEBSOCKET, lines
 from tests.market.feeds.venue_market import Said, TrueBook
 
@@ -27,7 +28,6 @@ FOREIGN = tuple(
     for name in ("BITSTAMP.ws.1.0", "BYBIT.ws.26.0", "COINBASE.ws.28.0", "DERIBIT.ws.1.0", "KRAKEN.ws.50.0", "OKX.ws.1.0")
 )
 SETTLED = 44
-PERPETUAL = "-PERP"
 
 
 class RecordedFrames:

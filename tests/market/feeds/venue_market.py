@@ -60,7 +60,10 @@ class TrueBook:
 
 
 class MadeMarket:
-    """A seeded market of some symbols: mostly quotes, depth updates that follow them, some trades. Prices have two decimals, sizes five."""
+    """A seeded market of some symbols: mostly quotes, depth updates that follow them, some trades. Prices have two decimals, sizes five.
+
+    Symbols are ours ("BTCUSDT-PERP"); the messages have the venue's.
+    """
 
     def __init__(self, symbols: Sequence[str], seed: int) -> None:
         self._chance = random.Random(seed)
@@ -70,22 +73,23 @@ class MadeMarket:
         self._quote_id = 10_000
         self._ids = dict.fromkeys(symbols, 1_000)
         self._trades = dict.fromkeys(symbols, 50)
-        for symbol in symbols:
+        for symbol in self.symbols:
             for _ in range(30):
                 self.books[symbol].apply(self._depth(symbol))
 
     def __iter__(self) -> Iterator[Said]:
         while True:
             symbol = self._chance.choice(self.symbols)
+            streams = wire_symbol(symbol).lower()
             kind = self._chance.random()
             if kind < 0.3:
                 data = self._depth(symbol)
                 self.books[symbol].apply(data)
-                yield Said(f"{symbol.lower()}@depth@100ms", data)
+                yield Said(f"{streams}@depth@100ms", data)
             elif kind < 0.8:
-                yield Said(f"{symbol.lower()}@bookTicker", self._ticker(symbol))
+                yield Said(f"{streams}@bookTicker", self._ticker(symbol))
             else:
-                yield Said(f"{symbol.lower()}@trade", self._trade(symbol))
+                yield Said(f"{streams}@trade", self._trade(symbol))
 
     def _depth(self, symbol: str) -> dict[str, Any]:
         chance, mid, book = self._chance, self._mids[symbol], self.books[symbol]
@@ -98,7 +102,7 @@ class MadeMarket:
         bids |= {price: "0.00000" for price in book.bids if float(price) * 100 > mid - 0.5}
         asks |= {price: "0.00000" for price in book.asks if float(price) * 100 < mid + 0.5}
         return {
-            "e": "depthUpdate", "s": symbol, "U": first, "u": self._ids[symbol],
+            "e": "depthUpdate", "s": wire_symbol(symbol), "U": first, "u": self._ids[symbol], "pu": first - 1,
             "b": [list(one) for one in bids.items()], "a": [list(one) for one in asks.items()],
         }  # fmt: skip
 
@@ -107,7 +111,7 @@ class MadeMarket:
         self._quote_id += 1
         half = chance.randint(1, 3)
         return {
-            "u": self._quote_id, "s": symbol, "b": f"{(mid - half) / 100:.2f}", "B": f"{chance.randint(1, 900) / 100:.5f}",
+            "u": self._quote_id, "s": wire_symbol(symbol), "b": f"{(mid - half) / 100:.2f}", "B": f"{chance.randint(1, 900) / 100:.5f}",
             "a": f"{(mid + half) / 100:.2f}", "A": f"{chance.randint(1, 900) / 100:.5f}",
         }  # fmt: skip
 
@@ -115,7 +119,15 @@ class MadeMarket:
         self._trades[symbol] += 1
         price = f"{(self._mids[symbol] + self._chance.choice((-1, 1))) / 100:.2f}"
         size = f"{self._chance.randint(1, 99) / 1000:.5f}"
-        return {"e": "trade", "s": symbol, "t": self._trades[symbol], "p": price, "q": size, "m": self._chance.random() < 0.5, "M": True}
+        return {
+            "e": "trade",
+            "s": wire_symbol(symbol),
+            "t": self._trades[symbol],
+            "p": price,
+            "q": size,
+            "m": self._chance.random() < 0.5,
+            "M": True,
+        }
 
 
 class RecordedMarket:
@@ -178,11 +190,17 @@ def _levels(rows: dict[str, Any], places: Any) -> list[list[str]]:
     return [[f"{rows['price'][k]:.8f}", f"{rows['size'][k]:.8f}"] for k in places]
 
 
+def wire_symbol(symbol: str) -> str:
+    """As the venue calls it."""
+    return symbol.removesuffix("-PERP")
+
+
 def exchange_info(symbols: Sequence[str]) -> bytes:
-    """The answer to /api/v3/exchangeInfo."""
+    """The answer to /api/v3/exchangeInfo, or of futures."""
     described = [
         {
-            "symbol": symbol, "status": "TRADING", "baseAsset": symbol[:3], "quoteAsset": "USDT",
+            "symbol": wire_symbol(symbol), "status": "TRADING", "baseAsset": symbol[:3], "quoteAsset": "USDT",
+            **({"contractType": "PERPETUAL"} if symbol.endswith("-PERP") else {}),
             "filters": [
                 {"filterType": "PRICE_FILTER", "minPrice": "0.01000000", "maxPrice": "1000000.00000000", "tickSize": "0.01000000"},
                 {"filterType": "LOT_SIZE", "minQty": "0.00001000", "maxQty": "9000.00000000", "stepSize": "0.00001000"},

@@ -163,7 +163,7 @@ class Venue:
 
     def _accept(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         parts = urlsplit(request.path.decode())
-        if parts.path == "/stream":
+        if parts.path in ("/stream", "/public/stream"):
             if self.refuse:
                 return _answer(self.refuse.popleft(), b"{}", {})
             client = Client(self, frozenset(parse_qs(parts.query)["streams"][0].split("/")))
@@ -182,6 +182,8 @@ class Venue:
             if any(symbol not in self.market.symbols for symbol in wanted):
                 return _answer(400, b'{"code":-1121,"msg":"Invalid symbol."}', {})
             return _answer(200, exchange_info(wanted), {})
+        if parts.path == "/fapi/v1/exchangeInfo":
+            return _answer(200, exchange_info(self.market.symbols), {})
         if parts.path == "/api/v3/ticker/price":
             return _answer(200, json.dumps([{"symbol": one, "price": "1.0"} for one in self.market.symbols]).encode(), {})
         return _answer(404, b"{}", {})

@@ -15,7 +15,7 @@ import msgspec
 from tercel.base.errors import ConfigError, FeedDataError, TercelError, VenueUnavailable
 from tercel.base.records import GAP, QUOTE, TRADE
 from tercel.market.feeds import https
-from tercel.market.feeds.binance import Binance, exchange_info_path, instruments_of
+from tercel.market.feeds.binance import PERPETUAL, Binance, exchange_info_path, instruments_of
 from tercel.market.feeds.care import Care
 from tercel.market.feeds.https import Answer
 from tercel.market.feeds.live import Line, LiveFeed
@@ -23,7 +23,7 @@ from tercel.market.feeds.session import Decoder, Tape
 from tercel.market.instruments import Instrument
 
 SYMBOLS_MAX: Final = 340  # three streams each, 1,024 on a connection
-_SYMBOL: Final = re.compile(r"[A-Z0-9]{1,32}")
+_SYMBOL: Final = re.compile(rf"[A-Z0-9]{{1,32}}({PERPETUAL})?")
 UNKNOWN_SYMBOL: Final = 400
 
 
@@ -49,6 +49,11 @@ VENUES: Final = {
         instruments_of, lambda instruments, depth: Binance(instruments, depth=depth),
     ),
 }  # fmt: skip
+PERPETUALS: Final = {  # of the same venues, which have servers of their own for them
+    "binance": VENUES["binance"]._replace(
+        stream="wss://fstream.binance.com", rest="https://fapi.binance.com", listing="/fapi/v1/ticker/price"
+    ),
+}  # fmt: skip
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,9 +66,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     authority: str | None = None  # a PEM file; only it is trusted then
     care: Care = Care()
 
+    @property
+    def place(self) -> Venue:
+        """Where the symbols are."""
+        return (PERPETUALS if self.symbols[0].endswith(PERPETUAL) else VENUES)[self.venue]
+
     def line(self) -> Line:
         """Addresses and trust. Raises `ConfigError`."""
-        venue = VENUES[self.venue]
+        venue = self.place
         stream = https.address_of(self.endpoint or venue.stream)
         rest = https.address_of(self.rest or (self.endpoint or venue.rest))
         return Line(stream=stream, rest=rest, context=https.tls(self.authority), care=self.care)
@@ -81,7 +91,9 @@ def parse(text: str) -> tuple[str, tuple[str, ...]]:
         raise ConfigError(f"feed {text!r}: expected symbols behind the venue, such as {venue}:BTCUSDT,ETHUSDT")
     odd = [symbol for symbol in symbols if _SYMBOL.fullmatch(symbol) is None]
     if odd:
-        raise ConfigError(f"feed {text!r}: expected symbols of letters and digits, such as BTCUSDT, found {odd[0]!r}")
+        raise ConfigError(f"feed {text!r}: expected symbols of letters and digits, such as BTCUSDT or BTCUSDT-PERP, found {odd[0]!r}")
+    if len({symbol.endswith(PERPETUAL) for symbol in symbols}) > 1:
+        raise ConfigError(f"feed {text!r}: spot and perpetuals have servers of their own; name one kind")
     if len(symbols) > SYMBOLS_MAX:
         raise ConfigError(f"feed {venue}: expected at most {SYMBOLS_MAX} symbols on one session, found {len(symbols)}; name fewer")
     return venue, symbols
@@ -98,7 +110,7 @@ def define(source: Source) -> tuple[Instrument, ...]:
 
 
 async def _define(source: Source, line: Line) -> tuple[Instrument, ...]:
-    venue = VENUES[source.venue]
+    venue = source.place
     answer = await _ask(line, venue.definitions(source.symbols))
     if answer.status == UNKNOWN_SYMBOL:
         raise await _unknown(source, line)
@@ -113,7 +125,7 @@ async def _define(source: Source, line: Line) -> tuple[Instrument, ...]:
 
 async def _unknown(source: Source, line: Line) -> TercelError:
     """The error for a symbol the venue does not know; the nearest come from its list of all, which is short."""
-    listed = await _ask(line, VENUES[source.venue].listing)
+    listed = await _ask(line, source.place.listing)
     try:
         known = [one.symbol for one in msgspec.json.decode(listed.body, type=list[_Priced])]
     except msgspec.MsgspecError:
@@ -136,7 +148,7 @@ def open_feed(
     kinds: frozenset[int] | None = None, tape: Tape | None = None,
 ) -> LiveFeed:  # fmt: skip
     """A feed of registered instruments; `depth`: books too. Nothing is connected before the first poll."""
-    decoder = VENUES[source.venue].decoder(instruments, depth)
+    decoder = source.place.decoder(instruments, depth)
     return LiveFeed(source.venue, tuple(instruments), decoder, source.line(), clock=clock, chance=chance, kinds=kinds, tape=tape)
 
 

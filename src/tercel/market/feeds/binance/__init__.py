@@ -9,5 +9,6 @@ of `exchangeInfo` as instruments). The book itself is `tercel.market.book`, the 
 
 from tercel.market.feeds.binance.decoder import Binance
 from tercel.market.feeds.binance.definitions import exchange_info_path, instruments_of
+from tercel.market.feeds.binance.wire import PERPETUAL
 
-__all__ = ["Binance", "exchange_info_path", "instruments_of"]
+__all__ = ["PERPETUAL", "Binance", "exchange_info_path", "instruments_of"]

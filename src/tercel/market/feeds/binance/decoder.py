@@ -39,10 +39,10 @@ from tercel.base.errors import ConfigError
 from tercel.base.records import BOOK, BOOK_CLEAR, GAP, LAST, QUOTE, SNAPSHOT, TICK, TRADE, Records
 from tercel.market.book import LEVELS_MAX, NAN, NO_ID, ROWS_CUT, Book
 from tercel.market.feeds.binance import wire
+from tercel.market.feeds.binance.wire import PERPETUAL
 from tercel.market.instruments import Instrument
 
 VENUE: Final = "binance"
-PERPETUAL: Final = "-PERP"
 FRAME_BYTES_MAX: Final = 1 << 20  # a depth update of 1,000 levels has some 30,000
 SNAPSHOT_BYTES_MAX: Final = 4 << 20
 STREAMS_MAX: Final = 1_024  # of a connection, the venue's bound
@@ -143,9 +143,13 @@ class Binance:
         return sum(len(line.held) for line in self._lines.values() if not line.book.valid)
 
     def path(self) -> str:
-        """Path and query of the combined stream; times in microseconds, where the venue offers that (spot)."""
-        unit = "" if self._futures else "&timeUnit=MICROSECOND"
-        return f"/stream?streams={'/'.join(self.streams)}{unit}"
+        """Path and query of the combined stream; times in microseconds, where the venue offers that (spot).
+
+        Since April 2026 each path of futures carries a part of the streams; all of ours are `public` ones ("Important WebSocket Change
+        Notice").
+        """
+        place, unit = ("/public/stream", "") if self._futures else ("/stream", "&timeUnit=MICROSECOND")
+        return f"{place}?streams={'/'.join(self.streams)}{unit}"
 
     def frame(self, payload: bytes | memoryview, recv_ns: int) -> Records:
         """The records of one frame (dtype TICK, `ts_recv` = `recv_ns`), possibly none; the array is the caller's."""

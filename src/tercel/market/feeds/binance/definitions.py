@@ -1,4 +1,4 @@
-"""Instruments from the venue's own description of its symbols (`exchangeInfo` of spot).
+"""Instruments from the venue's own description of its symbols (`exchangeInfo` of spot, and of USD-M futures for "BTCUSDT-PERP").
 
 The price grid is `tickSize` of the filter PRICE_FILTER, the size grid `stepSize` and the smallest order `minQty` of LOT_SIZE. A lot is one
 whole coin, as in the built-in definitions. Source: the venue's pages "Exchange information" and "Filters".
@@ -15,7 +15,7 @@ from urllib.parse import quote
 import msgspec
 
 from tercel.base.errors import ConfigError, FeedDataError
-from tercel.market.feeds.binance.wire import BAD
+from tercel.market.feeds.binance.wire import BAD, PERPETUAL
 from tercel.market.instruments import DECIMALS_MAX, Instrument
 
 TRADING: Final = "TRADING"
@@ -39,6 +39,12 @@ class _Symbol(msgspec.Struct, frozen=True):
     baseAsset: str  # noqa: N815
     quoteAsset: str  # noqa: N815
     filters: list[_Filter]
+    contractType: str = ""  # noqa: N815 - of futures
+
+    @property
+    def name(self) -> str:
+        """As we call it."""
+        return self.symbol + PERPETUAL if self.contractType == "PERPETUAL" else self.symbol
 
 
 class _ExchangeInfo(msgspec.Struct, frozen=True):
@@ -53,13 +59,15 @@ _decode: Final = msgspec.json.Decoder(_ExchangeInfo).decode
 
 
 def exchange_info_path(symbols: Sequence[str] = ()) -> str:
-    """Path and query of the REST call; without symbols the answer describes them all (megabytes), so that a near name can be told."""
+    """Path and query of the REST call; without symbols, and of perpetuals always, the answer describes them all (megabytes)."""
+    if any(symbol.endswith(PERPETUAL) for symbol in symbols):
+        return "/fapi/v1/exchangeInfo"
     listed = ",".join(f'"{symbol}"' for symbol in symbols)
     return "/api/v3/exchangeInfo" + (f"?symbols={quote(f'[{listed}]', safe='')}" if symbols else "")
 
 
 def instruments_of(body: bytes, symbols: Sequence[str]) -> tuple[Instrument, ...]:
-    """The named symbols ("BTCUSDT") as instruments of venue "binance", id 0, in the order asked for.
+    """The named symbols ("BTCUSDT", "BTCUSDT-PERP") as instruments of venue "binance", id 0, in the order asked for.
 
     Raises `ConfigError` for a symbol the answer does not have, with the nearest name, and for one that is not traded now; `FeedDataError`
     when the answer is no description of symbols.
@@ -70,7 +78,7 @@ def instruments_of(body: bytes, symbols: Sequence[str]) -> tuple[Instrument, ...
         raise FeedDataError(f"binance exchangeInfo: expected a JSON object with symbols, found {body[:60]!r}: {error}") from None
     if found.code:
         raise ConfigError(f"binance exchangeInfo: the venue refuses {', '.join(symbols)}: {found.msg} ({found.code})")
-    known = {item.symbol: item for item in found.symbols}
+    known = {item.name: item for item in found.symbols}
     return tuple(_instrument(_named(symbol, known)) for symbol in symbols)
 
 
@@ -89,13 +97,13 @@ def _instrument(item: _Symbol) -> Instrument:
     rules = {rule.filterType: rule for rule in item.filters}
     absent = [name for name in ("PRICE_FILTER", "LOT_SIZE") if name not in rules]
     if absent:
-        raise FeedDataError(f"{item.symbol}@binance: expected the filters PRICE_FILTER and LOT_SIZE, found no {' and no '.join(absent)}")
-    tick = _grid(item.symbol, "tickSize", rules["PRICE_FILTER"].tickSize)
-    step = _grid(item.symbol, "stepSize", rules["LOT_SIZE"].stepSize)
-    smallest = _grid(item.symbol, "minQty", rules["LOT_SIZE"].minQty)
+        raise FeedDataError(f"{item.name}@binance: expected the filters PRICE_FILTER and LOT_SIZE, found no {' and no '.join(absent)}")
+    tick = _grid(item.name, "tickSize", rules["PRICE_FILTER"].tickSize)
+    step = _grid(item.name, "stepSize", rules["LOT_SIZE"].stepSize)
+    smallest = _grid(item.name, "minQty", rules["LOT_SIZE"].minQty)
     price_decimals, size_decimals = _decimals(tick), max(_decimals(step), _decimals(smallest))
     return Instrument(
-        symbol=item.symbol, venue="binance", asset="crypto", base=item.baseAsset, quote=item.quoteAsset,
+        symbol=item.name, venue="binance", asset="crypto", base=item.baseAsset, quote=item.quoteAsset,
         price_decimals=price_decimals, price_increment=int(tick.scaleb(price_decimals)),
         size_decimals=size_decimals, size_increment=int(step.scaleb(size_decimals)), size_min=int(smallest.scaleb(size_decimals)),
         lot=10**size_decimals, session="24x7", day_roll="00:00 UTC",

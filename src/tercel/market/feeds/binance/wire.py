@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+PERPETUAL: Final = "-PERP"  # behind our names of USD-M perpetuals, which the venue calls as it calls their spot pairs
 ID_MAX: Final = 2**62
 PRICE_MAX: Final = 1e12
 SIZE_MAX: Final = 1e18
