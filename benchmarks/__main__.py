@@ -14,8 +14,17 @@ import msgspec
 
 from benchmarks.harness import Figure, Options, text
 
-NAMES = ("backtest", "browser", "features", "forest", "frames", "cache", "cache_soak", "latency", "soak")
-ALL = ("backtest", "browser", "features", "forest", "frames", "cache", "latency")  # the soaks take their time, so they have to be named
+NAMES = ("backtest", "browser", "features", "forest", "frames", "socket", "cache", "cache_soak", "latency", "soak")
+ALL = (
+    "backtest",
+    "browser",
+    "features",
+    "forest",
+    "frames",
+    "socket",
+    "cache",
+    "latency",
+)  # the soaks take their time, so they have to be named
 
 
 def parser() -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import features, forest
 from benchmarks.harness import Options
+from benchmarks.peers.quotes import Rule, bids
 from tests.features.engines import node_command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +28,7 @@ def read(name: str, options: Options = TINY) -> list[dict[str, Any]]:
     return [json.loads(msgspec.json.encode(item)) for item in command.measure(name, options)]
 
 
-@pytest.mark.parametrize("name", ["features", "forest", "frames", "backtest", "browser"])
+@pytest.mark.parametrize("name", ["features", "forest", "frames", "backtest", "browser", "socket"])
 def test_a_figure_has_a_value_a_command_and_a_stable_result(name: str) -> None:
     """Two runs give the same result hash; the headline comes last and bears the benchmark's name."""
     if name == "browser":
@@ -51,6 +52,17 @@ def test_every_fill_of_ours_is_the_judges() -> None:
     (row,) = read("backtest")[-1]["table"]
     assert row["verdict"] == "as judged"
     assert row["fills"] > 5
+
+
+def test_every_intent_of_ours_is_the_rules() -> None:
+    """What came over the socket caused exactly the orders of the rule in plain Python, each durable after it was written and sent."""
+    headline = command.measure("socket", TINY)[-1]
+    (answer,) = headline.raw["tercel"]
+    rule = Rule()
+    causes = [number for number, bid in enumerate(bids(headline.rows)) if rule.turns((bid + (bid + 0.01)) / 2.0)]
+    assert len(causes) > 10
+    assert answer["causes"] == causes
+    assert 0.0 < answer["p50_unsynced_us"] < answer["p50_us"] <= answer["p99_us"]
 
 
 def test_single_rows_score_as_the_batch() -> None:

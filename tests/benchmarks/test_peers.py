@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import data, forest, ours, peers
+from benchmarks import data, forest, ours, peers, socket
 from benchmarks.features import CORE, EXTRA
 from benchmarks.harness import Options
 from benchmarks.peers import Peer, PeerUnavailable, environment
@@ -66,6 +66,18 @@ def test_every_peer_is_pinned_without_addresses() -> None:
         lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
         assert lines, path
         assert all(line.count("==") == 1 and "://" not in line and "@" not in line for line in lines), path
+
+
+@pytest.mark.peers
+@pytest.mark.timeout(1_500)
+def test_a_plain_client_orders_on_the_same_quotes() -> None:
+    """Over a socket of its own it decides as ours does: so what is timed is the same job."""
+    figure = socket.measure(Options(quick=True))[-1]
+    assert figure.errors == []
+    assert figure.peer_value is not None
+    (mine,), (other,) = figure.raw["tercel"], figure.raw["websockets"]
+    assert len(mine["causes"]) > 10
+    assert mine["causes"] == other["causes"]
 
 
 @pytest.mark.peers
