@@ -23,6 +23,8 @@ MODULES = {
     "opcodes": "tercel.features.opcodes",
     "program": "tercel.features.program",
     "bars": "tercel.market.kernels",
+    "shapes": "tercel.market.feeds.shapes",
+    "scanner": "tercel.market.feeds.binance.scanner",
     "market": "tercel.core.market_phase",
     "sequencer": "tercel.core.sequencer",
     "decision": "tercel.decision.kernels",

@@ -25,6 +25,8 @@ METH_O: Final = 8
 # An ndarray as 8-byte words: its type, memory, number of dimensions (low half), shape, strides, dtype and flags (low half).
 ND_TYPE, ND_DATA, ND_DIMENSIONS, ND_SHAPE, ND_STRIDES, ND_DTYPE, ND_FLAGS = 1, 2, 3, 4, 5, 7, 8
 ND_LOW_HALF: Final = 0xFFFF_FFFF
+# A list and a bytes as 8-byte words: type, length, then the address of the list's items, or the hash and the bytes themselves.
+OB_TYPE, OB_LENGTH, LIST_ITEMS, BYTES_TEXT = 1, 2, 3, 4
 ND_ALIGNED: Final = 0x0100
 
 
@@ -62,4 +64,19 @@ def arrays_usable() -> bool:
         (words[ND_TYPE], words[ND_DATA], words[ND_DTYPE]) == (id(np.ndarray), probe.ctypes.data, id(probe.dtype))
         and (words[ND_DIMENSIONS] & ND_LOW_HALF, words[ND_FLAGS] & ND_LOW_HALF) == (2, probe.flags.num)
         and (*shape, *strides) == (*probe.shape, *probe.strides)
+    )
+
+
+def lists_usable() -> bool:
+    """Whether built-ins may also read lists, and the bytes in them, at the words named above."""
+    if not usable():
+        return False
+    text = b"probe of bytes"
+    probe = [text]
+    of_list, of_text = (ctypes.c_int64 * 4).from_address(id(probe)), (ctypes.c_int64 * 3).from_address(id(text))
+    found = ctypes.string_at(id(text) + 8 * BYTES_TEXT, len(text))
+    return (
+        (of_list[OB_TYPE], of_list[OB_LENGTH], of_text[OB_TYPE], of_text[OB_LENGTH]) == (id(list), 1, id(bytes), len(text))
+        and ctypes.c_int64.from_address(of_list[LIST_ITEMS]).value == id(text)
+        and found == text
     )

@@ -113,6 +113,22 @@ if COMPILED:
     def single(typing: Any, value: Any) -> Any:
         """A float64 rounded to the nearest float32; only kernels can call it."""
         return nt.float64(nt.float64), lambda c, b, s, v: b.fpext(b.fptrunc(v[0], ir.FloatType()), ir.DoubleType())
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def word_at(typing: Any, memory: Any, place: Any) -> Any:
+        """The 8 bytes from byte `place` of `I` memory on, the first the lowest, as an int64; only kernels can call it."""
+
+        def build(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+            word = ir.IntType(64)
+            address = builder.add(builder.ptrtoint(values[0], word), values[1])
+            return builder.load(builder.inttoptr(address, word.as_pointer()), align=1)
+
+        return nt.int64(_NUMBA["I"], nt.int64), build
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def zeros_below(typing: Any, value: Any) -> Any:
+        """How many bits of an int64 other than 0 are 0 below its lowest 1; only kernels can call it."""
+        return nt.int64(nt.int64), lambda c, b, s, v: b.cttz(v[0], ir.IntType(1)(1))
 else:
     CACHE = Path(os.devnull)  # type: ignore[misc]
 
@@ -133,6 +149,17 @@ else:
     def single(value: float) -> float:
         """A float64 rounded to the nearest float32."""
         return ctypes.c_float(value).value
+
+    def word_at(memory: Any, place: int) -> int:
+        """The 8 bytes from byte `place` of `I` memory on, the first the lowest, as an int64."""
+        octets = memory.memory.view(np.uint8)
+        if not 0 <= place <= len(octets) - 8:
+            raise IndexError(f"kernel read at byte {place} of {len(octets)}")
+        return int.from_bytes(octets[place : place + 8].tobytes(), "little", signed=True)
+
+    def zeros_below(value: int) -> int:
+        """How many bits of an int64 other than 0 are 0 below its lowest 1."""
+        return (value & -value).bit_length() - 1
 
     def pointer_f(address: int) -> Any:
         """The float64 memory that `address_of` gave this address."""

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tercel.market.definitions import definition
+from tercel.market.feeds.binance import Binance, scanner
 from tercel.market.instruments import Instrument
 
 T0_NS = 1_700_000_000_000_000_000
@@ -74,6 +75,18 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
             stamp, _, payload = line.strip().partition(b" ")
             if payload.startswith((b"{", b"[")):
                 yield int(float(stamp[:-1]) * 1e9) if stamp.endswith(b":") else int(stamp), payload
+
+
+def slow(decoder: Binance) -> Binance:
+    """The decoder without its scanner: the judge."""
+    decoder._scan = scanner._leave
+    return decoder
+
+
+def state(decoder: Binance) -> tuple[Any, ...]:
+    """All that two decoders of the same frames must agree on."""
+    books = [(line.book.last_id, line.book.valid, line.book.levels(99), len(line.held)) for line in decoder._lines.values()]
+    return decoder._state.tolist(), decoder.received, decoder.dropped, decoder.gaps, decoder.delivered, decoder.closing, books
 
 
 class Recorded(NamedTuple):

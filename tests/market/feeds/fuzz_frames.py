@@ -3,7 +3,8 @@
 Good frames, and snapshots, are damaged in one to three ways each: bits flipped, parts cut out, two frames joined; numbers made huge,
 negative or no numbers; fields removed, doubled or given another type; nesting without end; bytes that are no UTF-8. One decoder lives
 through them all, between good frames, so that what one frame does to the state is met by the next. Nothing may raise, each frame must be
-accounted for, and each row must be legal.
+accounted for, and each row must be legal. A second decoder, whose scanner takes what it can, gets the same frames in batches: its rows and
+its state must be the same.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import numpy as np
 
 from tercel.base.records import BOOK, BOOK_CLEAR, GAP, LAST, QUOTE, SNAPSHOT, TRADE, Records
 from tercel.market.feeds.binance import Binance
-from tercel.market.feeds.binance.decoder import AWAY_NS_MAX, HELD_MESSAGES_MAX
-from tercel.market.feeds.binance.wire import PRICE_MAX, SIZE_MAX
-from tests.market.feeds.binance_frames import T0_NS, framed, instrument, snapshot, ticker, trade, update
+from tercel.market.feeds.binance.decoder import HELD_MESSAGES_MAX
+from tercel.market.feeds.binance.wire import AWAY_NS_MAX, PRICE_MAX, SIZE_MAX
+from tests.market.feeds.binance_frames import T0_NS, framed, instrument, slow, snapshot, state, ticker, trade, update
 
 INSTRUMENTS = (instrument("BTCUSDT", 7), instrument("ETHUSDT", 8))
 IDS = {item.id for item in INSTRUMENTS}
@@ -140,30 +141,38 @@ def sound(decoder: Binance) -> None:
 def run(count: int, seed: int) -> Counter[str]:
     """Feed `count` damaged frames between good ones; what became of all, by reason. Raises AssertionError with the last frame before."""
     chance = random.Random(seed)
-    decoder = Binance(INSTRUMENTS)
+    decoder, quick = slow(Binance(INSTRUMENTS)), Binance(INSTRUMENTS)
     told: Counter[str] = Counter()
     for start in range(0, count, BLOCK):
-        recv_ns, parts = T0_NS + start, []
+        recv_ns, parts, sent = T0_NS + start, [], []
         for number in range(start, min(start + BLOCK, count)):
             frame = good(chance, number)
             if chance.random() < 0.3:
+                sent.append(frame)
                 parts.append(decoder.frame(frame, recv_ns))
             for _ in range(chance.randrange(1, 4)):
                 frame = chance.choice(WAYS)(chance, frame)
+            sent.append(frame)
             try:
                 parts.append(decoder.frame(frame, recv_ns))
             except Exception as error:
                 raise AssertionError(f"seed {seed}, frame {number}: {error!r}: {frame[:400]!r}") from error
             told["with rows"] += bool(len(parts[-1]))
+        cut = chance.randrange(len(sent) + 1)
+        batches = [quick.frames(sent[:cut], recv_ns), quick.frames(sent[cut:], recv_ns)]
         for symbol in decoder.wanted_snapshots():
             body = snapshot(start + BLOCK + chance.randrange(-3, 9), [(99.9, 1.0), (99.5, 2.0)], [(100.1, 1.0), (100.5, 3.0)])
             if chance.random() < 0.5:
                 body = chance.choice(WAYS)(chance, body)
             parts.append(decoder.snapshot(symbol, body, recv_ns))
+            batches.append(quick.snapshot(symbol, body, recv_ns))
         if start % 200 == 0:
             parts.append(decoder.disconnected(recv_ns))
+            batches.append(quick.disconnected(recv_ns))
         assert all(part["flags"][-1] & LAST for part in parts if len(part)), f"seed {seed}, frames from {start}"
         legal(np.concatenate(parts), recv_ns)
+        assert np.concatenate(parts).tobytes() == np.concatenate(batches).tobytes(), f"seed {seed}, frames from {start}"
+        assert state(decoder) == state(quick), f"seed {seed}, frames from {start}"
         sound(decoder)
     return told + Counter(decoder.dropped) + Counter({f"gap in {kind}": times for kind, times in decoder.gaps.items()})
 

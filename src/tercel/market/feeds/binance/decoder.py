@@ -36,10 +36,25 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from tercel.base.errors import ConfigError
-from tercel.base.records import BOOK, BOOK_CLEAR, GAP, LAST, QUOTE, SNAPSHOT, TICK, TRADE, Records
+from tercel.base.records import BOOK, BOOK_CLEAR, GAP, LAST, QUOTE, RECORD_BYTES, SNAPSHOT, TICK, TRADE, Records
 from tercel.market.book import LEVELS_MAX, NAN, NO_ID, ROWS_CUT, Book
 from tercel.market.feeds.binance import wire
-from tercel.market.feeds.binance.wire import PERPETUAL
+from tercel.market.feeds.binance.scanner import (
+    K_FIRST,
+    K_RECV,
+    L_QUOTE_ID,
+    L_QUOTE_NEW,
+    L_TRADE_ID,
+    L_TRADE_NEW,
+    ROWS_MAX,
+    S_DEPTHS,
+    S_QUOTES,
+    S_RECEIVED,
+    S_TRADES,
+    Line,
+    Scanner,
+)
+from tercel.market.feeds.binance.wire import AWAY_NS_MAX, ID_STEP_MAX, PERPETUAL
 from tercel.market.instruments import Instrument
 
 VENUE: Final = "binance"
@@ -48,8 +63,6 @@ SNAPSHOT_BYTES_MAX: Final = 4 << 20
 STREAMS_MAX: Final = 1_024  # of a connection, the venue's bound
 HELD_MESSAGES_MAX: Final = 2_000  # 200 s of updates at one per 100 ms
 HELD_LEVELS_MAX: Final = 200_000  # of an instrument
-AWAY_NS_MAX: Final = 86_400 * 10**9
-ID_STEP_MAX: Final = 2**40  # a jump that no outage explains: the id is wrong, not the messages between
 
 _TRADE, _TICKER, _DEPTH = "trade", "bookTicker", "depth"
 _SPEEDS: Final = ("", "@100ms", "@250ms", "@500ms", "@0ms")
@@ -64,14 +77,13 @@ Decode = Callable[[bytes], Any]
 class _Line:
     """What is known of one instrument's streams."""
 
-    __slots__ = ("book", "futures", "held", "held_levels", "id", "new", "quote_id", "symbol", "trade_id", "wire_symbol")
+    __slots__ = ("at", "book", "futures", "held", "held_levels", "id", "symbol", "wire_symbol")
 
-    def __init__(self, instrument: Instrument) -> None:
+    def __init__(self, instrument: Instrument, number: int) -> None:
         self.id, self.symbol = instrument.id, instrument.symbol
         self.futures = instrument.symbol.endswith(PERPETUAL)
         self.wire_symbol = instrument.symbol.removesuffix(PERPETUAL)
-        self.trade_id = self.quote_id = NO_ID
-        self.new: set[str] = set()  # kinds of stream that gave something new since the last disconnect
+        self.at = Scanner.line_at(number)  # where its ids are in the state
         self.book = Book()
         self.held: deque[wire.Depth] = deque()  # updates that join up: those that wait for a snapshot, or the newest in a valid book
         self.held_levels = 0
@@ -108,7 +120,7 @@ class Binance:
     def __init__(self, instruments: Sequence[Instrument], *, depth: bool = True) -> None:
         """Instruments of venue "binance", registered or not, either all spot or all perpetuals. Raises `ConfigError` for others."""
         _check(instruments, 3 if depth else 2)
-        self._lines = {instrument.symbol: _Line(instrument) for instrument in instruments}
+        self._lines = {instrument.symbol: _Line(instrument, number) for number, instrument in enumerate(instruments)}
         self._depth = depth
         self._futures = instruments[0].symbol.endswith(PERPETUAL)
         kinds = ("@trade", "@bookTicker", _BOOK_STREAM) if depth else ("@trade", "@bookTicker")
@@ -118,9 +130,14 @@ class Binance:
         self._routes = dict(self._all_routes())
         self._dropped: Counter[str] = Counter()
         self._gaps: Counter[str] = Counter()
-        self._delivered: Counter[str] = Counter()
-        self.received = 0  # frames handed in
+        scanner = Scanner([Line(line.id, line.wire_symbol) for line in self._lines.values()], self._futures)
+        self._state, self._block, self._scan = scanner.state, scanner.block, scanner.rows
         self.closing = False  # the server said that it will close: make a new connection, then break this one; whoever does sets it back
+
+    @property
+    def received(self) -> int:
+        """Frames handed in."""
+        return self._state[S_RECEIVED]
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -135,7 +152,8 @@ class Binance:
     @property
     def delivered(self) -> Mapping[str, int]:
         """Messages turned into records, by kind of stream; a depth update counts when it is in the book, even if it has no level."""
-        return self._delivered
+        counts = {_TRADE: self._state[S_TRADES], _TICKER: self._state[S_QUOTES], _DEPTH: self._state[S_DEPTHS]}
+        return Counter({kind: count for kind, count in counts.items() if count})
 
     @property
     def held(self) -> int:
@@ -153,15 +171,28 @@ class Binance:
 
     def frame(self, payload: bytes | memoryview, recv_ns: int) -> Records:
         """The records of one frame (dtype TICK, `ts_recv` = `recv_ns`), possibly none; the array is the caller's."""
-        out = bytearray()
-        self._frame(payload, recv_ns, out)
+        self._block[K_RECV] = recv_ns
+        payload = bytes(payload)
+        out = self._scan(payload)
+        if not out:
+            self._frame(payload, recv_ns, out)
         return np.frombuffer(out, TICK)
 
-    def frames(self, payloads: Iterable[bytes | memoryview], recv_ns: int) -> Records:
+    def frames(self, payloads: Iterable[bytes], recv_ns: int) -> Records:
         """The records of frames that came together, exactly as of one after the other."""
+        frames = payloads if type(payloads) is list else list(payloads)
+        self._block[K_RECV] = recv_ns
         out = bytearray()
-        for payload in payloads:
-            self._frame(payload, recv_ns, out)
+        done, count = 0, len(frames)
+        while done < count:
+            self._block[K_FIRST] = done
+            rows = self._scan(frames)
+            out += rows
+            taken = len(rows) // RECORD_BYTES
+            done += taken
+            if taken < ROWS_MAX and done < count:
+                self._frame(frames[done], recv_ns, out)
+                done += 1
         return np.frombuffer(out, TICK)
 
     def wanted_snapshots(self) -> tuple[str, ...]:
@@ -205,11 +236,12 @@ class Binance:
             if not line.book.valid:
                 self._release(line, "disconnected")
             self._lose(line, recv_ns, recv_ns, NO_ID, NAN, out)
-            if _TRADE not in line.new:
-                line.trade_id = NO_ID
-            if _TICKER not in line.new:
-                line.quote_id = NO_ID
-            line.new.clear()
+            state, at = self._state, line.at
+            if not state[at + L_TRADE_NEW]:
+                state[at + L_TRADE_ID] = NO_ID
+            if not state[at + L_QUOTE_NEW]:
+                state[at + L_QUOTE_ID] = NO_ID
+            state[at + L_TRADE_NEW] = state[at + L_QUOTE_NEW] = 0
         return np.frombuffer(out, TICK)
 
     def book(self, symbol: str) -> Book:
@@ -225,13 +257,12 @@ class Binance:
             for speed in _SPEEDS if self._depth else ():
                 yield _PREFIX + f"{name}@depth{speed}".encode(), _Route(wire.depth_frame, self._update, line)
 
-    def _frame(self, payload: bytes | memoryview, recv_ns: int, out: bytearray) -> None:
-        self.received += 1
+    def _frame(self, payload: bytes, recv_ns: int, out: bytearray) -> None:
+        """The slow way, for what the scanner leaves."""
+        self._state[S_RECEIVED] += 1
         if len(payload) > FRAME_BYTES_MAX:
             self._dropped["oversize"] += 1
             return
-        if type(payload) is not bytes:
-            payload = bytes(payload)
         route = self._routes.get(payload[: payload.find(b'"', len(_PREFIX))])
         if route is None:
             self._dropped[self._other(payload)] += 1
@@ -263,7 +294,7 @@ class Binance:
         return "unknown_stream" if ours or kind.partition("@")[0] not in (_TRADE, _TICKER, _DEPTH) else "unknown_symbol"
 
     def _trade(self, line: _Line, trade: wire.Trade, recv_ns: int, out: bytearray) -> str:
-        number, last = trade.t, line.trade_id
+        number, last = trade.t, self._state[line.at + L_TRADE_ID]
         if number <= last:
             return "duplicate"
         ts_event = _ns(trade.T, recv_ns)
@@ -274,14 +305,12 @@ class Binance:
                 return "bad_id"
             self._gaps[_TRADE] += 1
             out += _ROW(ts_event, recv_ns, line.id, GAP, 0, 0, NAN, number - last - 1, NAN, NAN, last)
-        line.trade_id = number
-        line.new.add(_TRADE)
-        self._delivered[_TRADE] += 1
+        self._new(S_TRADES, line.at + L_TRADE_ID, line.at + L_TRADE_NEW, number)
         out += _ROW(ts_event, recv_ns, line.id, TRADE, -1 if trade.m else 1, LAST, trade.p, trade.q, NAN, NAN, number)
         return ""
 
     def _ticker(self, line: _Line, ticker: wire.Ticker, recv_ns: int, out: bytearray) -> str:
-        number, last = ticker.u, line.quote_id
+        number, last = ticker.u, self._state[line.at + L_QUOTE_ID]
         if number <= last:
             return "duplicate" if number == last else "stale"
         if ticker.b > ticker.a:
@@ -291,11 +320,15 @@ class Binance:
         ts_event = recv_ns if ticker.T is None else _ns(ticker.T, recv_ns)
         if not ts_event:
             return "bad_time"
-        line.quote_id = number
-        line.new.add(_TICKER)
-        self._delivered[_TICKER] += 1
+        self._new(S_QUOTES, line.at + L_QUOTE_ID, line.at + L_QUOTE_NEW, number)
         out += _ROW(ts_event, recv_ns, line.id, QUOTE, 0, LAST, ticker.b, ticker.B, ticker.a, ticker.A, number)
         return ""
+
+    def _new(self, count: int, at: int, new: int, number: int) -> None:
+        """Note in the state that a message is delivered."""
+        self._state[count] += 1
+        self._state[at] = number
+        self._state[new] = 1
 
     def _update(self, line: _Line, update: wire.Depth, recv_ns: int, out: bytearray) -> str:
         """Apply an update to a valid book, else hold it."""
@@ -329,7 +362,7 @@ class Binance:
             self._lose(line, ts_event, recv_ns, before, NAN, out)
             return "crossed"
         line.keep(update)
-        self._delivered[_DEPTH] += 1
+        self._state[S_DEPTHS] += 1
         _levels(line, update.b, update.a, update.u, ts_event, recv_ns, 0, out)
         return ""
 

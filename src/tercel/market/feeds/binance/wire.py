@@ -17,6 +17,8 @@ PERPETUAL: Final = "-PERP"  # behind our names of USD-M perpetuals, which the ve
 ID_MAX: Final = 2**62
 PRICE_MAX: Final = 1e12
 SIZE_MAX: Final = 1e18
+AWAY_NS_MAX: Final = 86_400 * 10**9  # between the time of an event and its arrival
+ID_STEP_MAX: Final = 2**40  # a jump that no outage explains: the id is wrong, not the messages between
 
 Id = Annotated[int, Meta(ge=0, lt=ID_MAX)]
 Time = Annotated[int, Meta(ge=0, lt=ID_MAX)]
