@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from cyclopts import App, Parameter
 
 from tercel.base.time import NS_PER_MS, NS_PER_S, clock_ns, parse_duration, wall_ns
-from tercel.cli.show import JsonLines, Teller
+from tercel.cli.show import JsonLines, Report, Teller
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,8 +68,8 @@ def record(
     with progress(quiet=json) as tell:
         tell(f"asking {venue} for its symbols", 0, 1)
         reached, instruments = _define(source, endpoint, rest, ca)
-    recording = Recording(folder, instruments, round(size_max * GB))
-    feed = _open(reached, instruments, recording)
+        recording = Recording(folder, instruments, round(size_max * GB))
+        feed = _open(reached, instruments, recording, tell)
     text = f"recording {', '.join(symbols)} of {venue} to {short(folder.resolve())}   (Ctrl-C ends it)"
     say("recording", text, venue=venue, symbols=symbols, folder=str(folder.resolve()))
     told_ns = clock_ns()
@@ -118,7 +118,7 @@ def watch(
 
     with progress(quiet=json) as tell:
         tell(f"asking {source.partition(':')[0]} for its symbols", 0, 1)
-        feed = _open(*_define(source, endpoint, rest, ca), None)
+        feed = _open(*_define(source, endpoint, rest, ca), None, tell)
     view = View(feed)
     due_ns = clock_ns()
     try:
@@ -203,14 +203,14 @@ def _define(source: str, endpoint: str | None, rest: str | None, ca: Path | None
     return reached, [msgspec.structs.replace(one, id=number) for number, one in enumerate(live_venues.define(reached), 1)]
 
 
-def _open(reached: Source, instruments: Sequence[Instrument], tape: Tape | None) -> LiveFeed:
+def _open(reached: Source, instruments: Sequence[Instrument], tape: Tape | None, tell: Report) -> LiveFeed:
     """A feed of everything the venue has of them, books too."""
     import random
 
     from tercel.market.feeds import live_venues
 
     chance = random.Random(wall_ns())  # noqa: S311 - it spreads reconnects, no more
-    return live_venues.open_feed(reached, instruments, clock=wall_ns, chance=chance, depth=True, tape=tape)
+    return live_venues.open_feed(reached, instruments, clock=wall_ns, chance=chance, depth=True, tape=tape, progress=tell)
 
 
 def _turns(feed: LiveFeed, for_: str | None) -> Any:

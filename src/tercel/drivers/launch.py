@@ -22,7 +22,7 @@ from tercel.base.time import wall_ns
 from tercel.drivers import settings
 from tercel.drivers.anchor import arrivals, start_of
 from tercel.drivers.history import SIMULATED_START_NS, History, history
-from tercel.drivers.session import Plan
+from tercel.drivers.session import Plan, Progress
 from tercel.drivers.settings_source import layered
 from tercel.drivers.trader import Trader, TraderOptions, handle_signals
 from tercel.market.catalog import Catalog
@@ -102,18 +102,18 @@ class HistoryFeed(PacedFeed):
         return skip_rows(stream, position)
 
 
-def make_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
+def make_feed(spec: FeedSpec, plan: Plan, progress: Progress | None = None) -> tuple[Feed, frozenset[str] | None]:
     """The feed, and which of its instruments are quoted (None: all). Raises `ConfigError`."""
     if spec.kind == "simulator":
         return Simulator(simulated(), seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns), None
     if spec.kind == "live":
-        return live_feed(spec, plan)
+        return live_feed(spec, plan, progress)
     chosen = history(spec.names, spec.start, spec.end, every=spec.every, price=plan.features.clock.price)
     chosen.check(plan.features.clock)
     return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns, plan.complete_features.anchor), chosen.quoted
 
 
-def live_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
+def live_feed(spec: FeedSpec, plan: Plan, progress: Progress | None = None) -> tuple[Feed, frozenset[str] | None]:
     """A live venue's feed. The venue is asked what its symbols are; nothing is connected yet. Raises `ConfigError`, `VenueUnavailable`."""
     from tercel.market.feeds import live_venues
 
@@ -124,7 +124,8 @@ def live_feed(spec: FeedSpec, plan: Plan) -> tuple[Feed, frozenset[str] | None]:
     instruments = tuple(catalog.register(one) for one in live_venues.define(source))
     price = plan.features.clock.price
     chance = random.Random(wall_ns())  # noqa: S311 - it spreads reconnects, no more
-    feed = live_venues.open_feed(source, instruments, clock=wall_ns, chance=chance, depth=False, kinds=live_venues.kinds_for(price))
+    kinds = live_venues.kinds_for(price)
+    feed = live_venues.open_feed(source, instruments, clock=wall_ns, chance=chance, depth=False, kinds=kinds, progress=progress)
     return feed, frozenset() if price == "trade" else None
 
 
@@ -134,10 +135,10 @@ def simulated() -> tuple[SimulatedSymbol, ...]:
     return tuple(msgspec.structs.replace(one, instrument=catalog.register(one.instrument)) for one in default_symbols())
 
 
-def make_trader(spec: RunSpec) -> Trader:
+def make_trader(spec: RunSpec, progress: Progress | None = None) -> Trader:
     """The trader of a description, not started."""
     plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy, spec.model).on(spec.bars, spec.price)
-    feed, quoted = make_feed(spec.feed, plan)
+    feed, quoted = make_feed(spec.feed, plan, progress)
     options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds, spec.spin, spec.feed.identity)
     return Trader(plan, feed, options, quoted, feed.history if isinstance(feed, HistoryFeed) else None)
 
@@ -162,9 +163,13 @@ def say(word: str, text: str) -> None:
 
 def run(spec: RunSpec) -> None:
     """Start, trade, stop."""
-    trader = make_trader(spec)
+
+    def compiling(name: str, done: int, total: int) -> None:
+        say("phase", f"compiling {done}/{total} {name}")
+
+    trader = make_trader(spec, compiling)
     handle_signals(trader)
-    recovered = trader.start(lambda name, done, total: say("phase", f"compiling {done}/{total} {name}"))
+    recovered = trader.start(compiling)
     how = recovered.how if recovered.how == "new" else f"{recovered.how}, {recovered.replayed:,} inputs replayed"
     how += f": {recovered.why}" if recovered.why else ""
     say("trading", f"account {spec.account} ({how}), epoch {trader.epoch}, feed {trader.feed.name}{', HALTED' if trader.halted else ''}")

@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from tercel.base.errors import ConfigError, FeedDataError, TercelError, VenueUnavailable
+from tercel.base.kernel import Entry, compile_all
 from tercel.base.records import GAP, QUOTE, TRADE
 from tercel.market.feeds import https
-from tercel.market.feeds.binance import PERPETUAL, Binance, exchange_info_path, instruments_of
+from tercel.market.feeds.binance import PERPETUAL, Binance, exchange_info_path, instruments_of, scanner
 from tercel.market.feeds.care import Care
 from tercel.market.feeds.https import Answer
 from tercel.market.feeds.live import Line, LiveFeed
@@ -26,9 +27,11 @@ SYMBOLS_MAX: Final = 340  # three streams each, 1,024 on a connection
 _SYMBOL: Final = re.compile(rf"[A-Z0-9]{{1,32}}({PERPETUAL})?")
 UNKNOWN_SYMBOL: Final = 400
 
+Progress = Callable[[str, int, int], None]
+
 
 class Venue(NamedTuple):
-    """What a venue is: addresses, the path that defines symbols, the path that lists all, the reader of definitions, the decoder."""
+    """What a venue is: addresses, the paths that define and that list symbols, the reader of definitions, the decoder and its kernels."""
 
     stream: str
     rest: str
@@ -36,6 +39,7 @@ class Venue(NamedTuple):
     listing: str
     instruments: Callable[[bytes, Sequence[str]], tuple[Instrument, ...]]
     decoder: Callable[[Sequence[Instrument], bool], Decoder]
+    kernels: Callable[[], Sequence[Entry]]
 
 
 class _Priced(msgspec.Struct):
@@ -46,7 +50,7 @@ VENUES: Final = {
     # Both serve public market data alone, without a key (Binance Spot API documentation, "General Info", "WebSocket Streams").
     "binance": Venue(
         "wss://data-stream.binance.vision", "https://data-api.binance.vision", exchange_info_path, "/api/v3/ticker/price",
-        instruments_of, lambda instruments, depth: Binance(instruments, depth=depth),
+        instruments_of, lambda instruments, depth: Binance(instruments, depth=depth), scanner.kernels,
     ),
 }  # fmt: skip
 PERPETUALS: Final = {  # of the same venues, which have servers of their own for them
@@ -145,9 +149,13 @@ async def _ask(line: Line, path: str) -> Answer:
 
 def open_feed(
     source: Source, instruments: Sequence[Instrument], *, clock: Callable[[], int], chance: random.Random, depth: bool,
-    kinds: frozenset[int] | None = None, tape: Tape | None = None,
+    kinds: frozenset[int] | None = None, tape: Tape | None = None, progress: Progress | None = None,
 ) -> LiveFeed:  # fmt: skip
-    """A feed of registered instruments; `depth`: books too. Nothing is connected before the first poll."""
+    """A feed of registered instruments; `depth`: books too. Nothing is connected before the first poll.
+
+    What reads the venue's text is compiled first, or loaded: `progress` is told as by `compile_all`.
+    """
+    compile_all(source.place.kernels(), progress)
     decoder = source.place.decoder(instruments, depth)
     return LiveFeed(source.venue, tuple(instruments), decoder, source.line(), clock=clock, chance=chance, kinds=kinds, tape=tape)
 
