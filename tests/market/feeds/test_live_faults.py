@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 from picows import WSMsgType
 
 from tercel.base.errors import ConfigError, VenueUnavailable
-from tercel.base.records import BOOK, GAP, QUOTE, TRADE
+from tercel.base.records import BOOK, GAP, QUOTE, TRADE, Records
 from tercel.base.time import wall_ns
 from tercel.market.feeds import live_venues
 from tercel.market.feeds.care import Care
@@ -50,6 +51,26 @@ def test_everything_arrives_once_and_in_order(venue: Venue) -> None:
                 assert (np.diff(refs) == 1).all() if kind == TRADE else (np.diff(refs) > 0).all()
         assert watched.feed.position == len(records)
         assert set(np.unique(records["kind"])) >= {QUOTE, TRADE, BOOK}
+
+
+def test_what_one_look_brings_is_decoded_together(venue: Venue) -> None:
+    """A burst reaches the decoder in few calls, each message once, with stamps 1 ns apart within a call."""
+    calls: list[tuple[int, int, int]] = []
+    with Watched(venue) as watched:
+        frames = watched.feed.decoder.frames
+
+        def counted(payloads: list[bytes], recv_ns: int, step_ns: int) -> Records:
+            calls.append((len(payloads), recv_ns, step_ns))
+            return frames(payloads, recv_ns, step_ns)
+
+        watched.feed.decoder.frames = counted  # type: ignore[method-assign]
+        watched.connected()
+        watched.say(2_000)
+        watched.books_are_true()
+        assert sum(count for count, _, _ in calls) == watched.feed.session.messages
+        assert len(calls) < 1_000
+        assert all(before_ns + count <= after_ns for (count, before_ns, _), (_, after_ns, _) in pairwise(calls))
+        assert {step_ns for _, _, step_ns in calls} == {1}
 
 
 def test_the_recorded_market(venue: Venue, data_dir: Path, tmp_path: Path) -> None:
@@ -188,13 +209,13 @@ def test_a_reset_is_survived(venue: Venue) -> None:
 
 def test_a_mute_socket_is_found_by_the_age_of_its_data(venue: Venue) -> None:
     """An open socket that says nothing, and answers pings, is replaced; meanwhile the feed says how old its data is."""
-    with Watched(venue, silence=0.8, stale=0.2) as watched:
+    with Watched(venue, silence=1.2, stale=0.6) as watched:
         watched.connected()
         watched.say(50)
         venue.mute()
         watched.until(lambda: watched.state.text.startswith("stale"))
         venue.ping()
-        watched.until(lambda: watched.state.ended.get("mute"))
+        watched.until(lambda: watched.gaps() and watched.state.ended.get("mute"))
         assert watched.gaps() == len(SYMBOLS)
         watched.connected()
         watched.say(50)

@@ -128,8 +128,8 @@ SENT = st.lists(st.tuples(st.one_of(FRAME, damaged()), st.integers(0, 9)), max_s
 
 
 @settings(max_examples=300)
-@given(st.booleans(), SENT, st.sampled_from([T0_NS, T0_NS, 0, -1, 2**62]))
-def test_both_ways_give_the_same(futures: bool, sent: list[tuple[bytes, int]], recv_ns: int) -> None:
+@given(st.booleans(), SENT, st.sampled_from([T0_NS, T0_NS, 0, -1, 2**62]), st.sampled_from([0, 1, 10**13]))
+def test_both_ways_give_the_same(futures: bool, sent: list[tuple[bytes, int]], recv_ns: int, step_ns: int) -> None:
     """Any frames, good, damaged, out of bounds, in any order, cut into any batches, with disconnects: rows, counts and state are equal."""
     quick, judge = (Binance(PERPETUALS if futures else (BTC, ETH)) for _ in range(2))
     slow(judge)
@@ -137,8 +137,8 @@ def test_both_ways_give_the_same(futures: bool, sent: list[tuple[bytes, int]], r
     for frame, turn in [*sent, (b"", 0)]:
         batch.append(frame)
         if turn < 3:
-            rows = quick.frames(batch, recv_ns)
-            assert rows.tobytes() == b"".join(judge.frame(one, recv_ns).tobytes() for one in batch)
+            rows = quick.frames(batch, recv_ns, step_ns)
+            assert rows.tobytes() == b"".join(judge.frame(one, recv_ns + step_ns * at).tobytes() for at, one in enumerate(batch))
             batch = []
         if turn == 1:
             assert quick.disconnected(recv_ns).tobytes() == judge.disconnected(recv_ns).tobytes()
@@ -158,14 +158,13 @@ def scanned(frames: list[bytes], mode: str) -> list[object]:
     """What the kernel says of each frame, and its row."""
     there = twin(mode)
     made = there.scanner.Scanner([there.scanner.Line(7, "BTCUSDT"), there.scanner.Line(8, "ETHUSDT")], False)
-    made.block[scanner.K_RECV] = T0_NS
     enter = there.kernel.entry(there.scanner.scan).bind(made.words)
     rows = made.memory[scanner.K_ROWS]
     found: list[object] = []
     for frame in frames:
         memory = np.zeros(max(1, -(-len(frame) // 8)), np.int64)
         memory.view(np.uint8)[: len(frame)] = np.frombuffer(frame, np.uint8)
-        taken = enter(there.kernel.address_of(memory), len(frame), WORDS)
+        taken = enter(there.kernel.address_of(memory), len(frame), WORDS, T0_NS)
         found.append((taken, rows[WORDS : 2 * WORDS].tolist() if taken else None, made.state.tolist()))
     return found
 

@@ -21,7 +21,7 @@ from picows import WSError
 
 from tercel.base.errors import ConfigError
 from tercel.base.records import Records
-from tercel.base.time import NS_PER_S
+from tercel.base.time import NS_PER_S, steady_ns
 from tercel.market.feeds.base import FeedState
 from tercel.market.feeds.care import STREAMS_MAX, Care
 from tercel.market.feeds.inbox import Inbox
@@ -71,7 +71,9 @@ class LiveFeed:
         self._woken = self._waiting = False
         symbols = {one.id: one.symbol for one in instruments}
         self.decoder = decoder
-        self.session = Session(decoder, symbols, line.stream, line.rest, line.context, line.care, chance, self._stamp, self._deliver, tape)
+        self.session = Session(
+            decoder, symbols, line.stream, line.rest, line.context, line.care, chance, self._stamp, self._deliver, self._wake, tape
+        )
         self._loop: asyncio.AbstractEventLoop | None = None  # made on first use: a feed that is never polled leaves nothing behind
         self._task: asyncio.Task[None] | None = None
 
@@ -124,7 +126,10 @@ class LiveFeed:
     def wait(self, wait_ns: int) -> None:
         """Sleep for at most `wait_ns`, less when records come."""
         if not len(self._inbox):
+            until_ns = steady_ns() + wait_ns
             self._run(wait_ns / NS_PER_S)
+            while not len(self._inbox) and (left_ns := until_ns - steady_ns()) > 0:  # what woke it was of no kind wanted
+                self._run(left_ns / NS_PER_S)
             self._woken = len(self._inbox) > 0
 
     def state(self, now_ns: int) -> FeedState:
@@ -171,12 +176,14 @@ class LiveFeed:
             loop.run_forever()
             self._waiting = False
             alarm.cancel()
+        self.session.flush()
         if task.done():
             task.result()
 
-    def _stamp(self) -> int:
-        self._floor_ns = max(self._clock(), self._floor_ns + 1)
-        return self._floor_ns
+    def _stamp(self, count: int = 1) -> int:
+        first_ns = max(self._clock(), self._floor_ns + 1)
+        self._floor_ns = first_ns + count - 1
+        return first_ns
 
     def _deliver(self, records: Records) -> None:
         wanted = self._wanted[records["kind"]]
@@ -185,6 +192,9 @@ class LiveFeed:
             if not len(records):
                 return
         self._inbox.put(records)
+        self._wake()
+
+    def _wake(self) -> None:
         if self._waiting and self._loop is not None:
             self._loop.stop()
             self._waiting = False

@@ -42,6 +42,7 @@ from tercel.market.feeds.binance import wire
 from tercel.market.feeds.binance.scanner import (
     K_FIRST,
     K_RECV,
+    K_STEP,
     L_QUOTE_ID,
     L_QUOTE_NEW,
     L_TRADE_ID,
@@ -178,10 +179,10 @@ class Binance:
             self._frame(payload, recv_ns, out)
         return np.frombuffer(out, TICK)
 
-    def frames(self, payloads: Iterable[bytes], recv_ns: int) -> Records:
-        """The records of frames that came together, exactly as of one after the other."""
+    def frames(self, payloads: Iterable[bytes], recv_ns: int, step_ns: int = 0) -> Records:
+        """The records of frames that came together, exactly as of one after the other, each stamped `step_ns` later than the one before."""
         frames = payloads if type(payloads) is list else list(payloads)
-        self._block[K_RECV] = recv_ns
+        self._block[K_RECV], self._block[K_STEP] = recv_ns, step_ns
         out = bytearray()
         done, count = 0, len(frames)
         while done < count:
@@ -191,7 +192,7 @@ class Binance:
             taken = len(rows) // RECORD_BYTES
             done += taken
             if taken < ROWS_MAX and done < count:
-                self._frame(frames[done], recv_ns, out)
+                self._frame(frames[done], recv_ns + done * step_ns, out)
                 done += 1
         return np.frombuffer(out, TICK)
 

@@ -42,7 +42,7 @@ from tercel.market.feeds.shapes import DECIMAL, INTEGER, POWERS, TRUTH, has_shap
 S_RECEIVED, S_TRADES, S_QUOTES, S_DEPTHS, S_LINES = 0, 1, 2, 3, 4
 L_TRADE_ID, L_QUOTE_ID, L_TRADE_NEW, L_QUOTE_NEW, LINE_WORDS = 0, 1, 2, 3, 4
 # Words of the block that the kernels are handed.
-K_SHAPES, K_TABLE, K_STATE, K_ROWS, K_MASK, K_RECV, K_FIRST, K_LIST, K_BYTES, K_WORDS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+K_SHAPES, K_TABLE, K_STATE, K_ROWS, K_MASK, K_RECV, K_STEP, K_FIRST, K_LIST, K_BYTES, K_WORDS = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 # What a stream of ours is: its shape, what its rows begin with, and its words in the state.
 W_KIND, W_LINE, W_INSTRUMENT, W_TIMED, W_SHAPE = 0, 1, 2, 3, 4
 STREAM = 11  # where a frame names its stream, behind {"stream":"
@@ -101,9 +101,8 @@ def find(K: I, A: I, O: I, OF: F, end: i64, o: i64) -> i64:
 
 
 @kernel
-def scan(K: I, address: i64, end: i64, o: i64) -> i64:
+def scan(K: I, address: i64, end: i64, o: i64, recv: i64) -> i64:
     """Turn the frame of `end` bytes at an address into a row at word o and count it; 0, and no more than that row touched, when not."""
-    recv = K[K_RECV]
     if end < FRAME_BYTES_MIN or recv < 0 or recv > RECV_MAX:
         return 0
     O = pointer_i(K[K_ROWS])
@@ -158,14 +157,15 @@ if COMPILED:
         given = pointer_i(argument)
         rows = 0
         if given[OB_TYPE] == K[K_BYTES]:
-            rows = scan(K, argument + 8 * BYTES_TEXT, given[OB_LENGTH], 0)
+            rows = scan(K, argument + 8 * BYTES_TEXT, given[OB_LENGTH], 0, K[K_RECV])
         elif given[OB_TYPE] == K[K_LIST]:
             items = pointer_i(given[LIST_ITEMS])
             count = min(given[OB_LENGTH] - K[K_FIRST], ROWS_MAX)
             while rows < count:
-                item = items[K[K_FIRST] + rows]
-                text = pointer_i(item)
-                if text[OB_TYPE] != K[K_BYTES] or scan(K, item + 8 * BYTES_TEXT, text[OB_LENGTH], rows * WORDS) == 0:
+                number = K[K_FIRST] + rows
+                text = pointer_i(items[number])
+                recv = K[K_RECV] + K[K_STEP] * number
+                if text[OB_TYPE] != K[K_BYTES] or scan(K, items[number] + 8 * BYTES_TEXT, text[OB_LENGTH], rows * WORDS, recv) == 0:
                     break
                 rows += 1
         return _bytearray(K[K_ROWS], rows * RECORD_BYTES)  # type: ignore[no-any-return]
@@ -186,8 +186,9 @@ class Line(NamedTuple):
 class Scanner:
     """The fast way of one session. `state` is the array both ways share, `block` the words `K_…`, both as memory to read and write.
 
-    `rows(frames)` takes a bytes, or a list and begins at its item `block[K_FIRST]`, all having come at `block[K_RECV]`; it returns a
-    bytearray with a row for each frame that it took, at most `ROWS_MAX`, and stops at the first that it leaves.
+    `rows(frames)` takes a bytes that came at `block[K_RECV]`, or a list, from its item `block[K_FIRST]` on, whose item 0 came then and
+    each later one `block[K_STEP]` ns after the one before. It returns a bytearray with a row for each frame that it took, at most
+    `ROWS_MAX`, and stops at the first that it leaves.
     """
 
     def __init__(self, lines: Sequence[Line], futures: bool) -> None:
