@@ -19,6 +19,7 @@ SEED = 20261124
 T0_US = 1_700_000_000_000_000
 LEAVES_OUT = [
     "the socket, TLS and WebSocket framing: payloads are in memory",
+    "frames worded otherwise than the venue words them today: those, and depth updates, take the slow way",
     "depth updates with the peers, which need a book of their own; ours are in the table, 20 levels each",
     "ccxt.pro does not check that trade ids follow each other, and makes its unified dictionaries; ours makes binary records",
     "json.loads stands for the least: floats and ids compared, no bounds, no times, no symbols checked",

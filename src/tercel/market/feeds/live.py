@@ -51,8 +51,8 @@ class LiveFeed:
     """One venue's session as a `Feed`. `clock` is the wall clock in ns, `chance` spreads reconnects, `tape` writes down what came.
     `kinds`: deliver only these kinds of records (None: all).
 
-    Stamps (`ts_recv`) are the clock's when the message was read, strictly increasing, so that a recording has one order. At most
-    `care.records_max` records wait for a poll; see `Inbox` for what happens then.
+    Stamps (`ts_recv`) are the clock's when the message was read, strictly increasing, so that a recording has one order: messages that one
+    look at the sockets brings are 1 ns apart. At most `care.records_max` records wait for a poll; see `Inbox` for what happens then.
     """
 
     def __init__(

@@ -3,8 +3,9 @@
 It never opens a socket, never reads a clock, never waits, and never raises for what the venue sends: it counts. Whoever has the sockets
 (a live feed, a recording, a test) hands in bytes and the time they came, and gets records.
 
-Start in `decoder` (`Binance`, the promises), then `wire` (messages as the venue writes them) and `definitions` (`instruments_of`: symbols
-of `exchangeInfo` as instruments). The book itself is `tercel.market.book`, the same for every venue and for recorded rows.
+Start in `decoder` (`Binance`, the promises), then `wire` (messages as the venue writes them), `scanner` (the fast way of the most frequent)
+and `definitions` (`instruments_of`: symbols of `exchangeInfo` as instruments). The book itself is `tercel.market.book`, the same for every
+venue and for recorded rows.
 """
 
 from tercel.market.feeds.binance.decoder import Binance

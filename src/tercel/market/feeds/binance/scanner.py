@@ -35,8 +35,8 @@ from tercel.base.records import (
     WORDS,
 )
 from tercel.market.book import NAN, NO_ID
-from tercel.market.feeds.binance.wire import AWAY_NS_MAX, ID_STEP_MAX, PRICE_MAX, SIZE_MAX
-from tercel.market.feeds.shapes import DECIMAL, INTEGER, POWERS, TRUTH, has_shape, shape_words
+from tercel.market.feeds.binance.wire import AWAY_NS_MAX, ID_MAX, ID_STEP_MAX, PRICE_MAX, SIZE_MAX
+from tercel.market.feeds.shapes import DECIMAL, DIGITS_MAX, EXACT_MAX, INTEGER, POWERS, TRUTH, has_shape, shape_words
 
 # Words of the state: messages, then of each instrument the last ids and whether a stream gave something new since the last disconnect.
 S_RECEIVED, S_TRADES, S_QUOTES, S_DEPTHS, S_LINES = 0, 1, 2, 3, 4
@@ -52,6 +52,8 @@ MS_MAX, US_MAX = 9 * 10**12, 9 * 10**15  # so many milli- or microseconds fit in
 REF = BODY + 4
 ROWS_MAX: Final = 256  # of one entry, whose duration the interpreter lock is held: some 30 us
 LOW_31, MIX = 0x7FFFFFFF, 0x9E3779B1
+assert EXACT_MAX < SIZE_MAX, "no size that a shape can have is out of bounds"
+assert 10**DIGITS_MAX < ID_MAX, "nor is an id"
 
 FIELDS: Final = {
     "any": (INTEGER, TS_RECV), "time": (INTEGER, TS_EVENT), "id": (INTEGER, REF), "maker": (TRUTH, HEAD),
@@ -116,7 +118,7 @@ def scan(K: I, address: i64, end: i64, o: i64, recv: i64) -> i64:
     line = T[stream + W_LINE]
     event = event_ns(O[o + TS_EVENT], recv) if T[stream + W_TIMED] == 1 else recv
     price = OF[o + BODY]
-    if event == 0 or not (0.0 < price < PRICE_MAX and OF[o + BODY + 1] < SIZE_MAX):
+    if event == 0 or not 0.0 < price < PRICE_MAX:
         return 0
     number = O[o + REF]
     side = 0
@@ -134,7 +136,7 @@ def scan(K: I, address: i64, end: i64, o: i64, recv: i64) -> i64:
         last = S[line + L_QUOTE_ID]
         if number <= last or (last != NO_ID and number > last + ID_STEP_MAX):
             return 0
-        if not (price <= OF[o + BODY + 2] < PRICE_MAX and OF[o + BODY + 3] < SIZE_MAX):
+        if not price <= OF[o + BODY + 2] < PRICE_MAX:
             return 0
         S[line + L_QUOTE_ID] = number
         S[line + L_QUOTE_NEW] = 1
