@@ -70,7 +70,10 @@ def session(venue: Venue, folder: Path, file_bytes_max: int = 1 << 20) -> tuple[
             if step == venue.reset:
                 watched.until(lambda: watched.state.ended.get("closed"))
                 watched.connected()
-            watched.say(200)
+            for _ in range(40):  # a market takes its time: what one look at the socket brings has one
+                venue.say(5)
+                watched.turns(0.003)
+            watched.settle()
             recording.flush(wall_ns(), force=True)
             watched.until(lambda: not recording.wanted)
             watched.settle()
