@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tercel.base.records import GAP, TICK, Records, empty
+from tercel.base.records import GAP, TICK, WORDS, Records, empty, words
 
 
 class Inbox:
@@ -17,6 +17,7 @@ class Inbox:
 
     def __init__(self, records_max: int) -> None:
         self._ring = empty(records_max + records_max // 2)
+        self._words = words(self._ring)  # records are moved as words: as structures, NumPy moves them field by field
         self._max, self._head, self._tail = records_max, 0, 0
         self.lost = 0
 
@@ -24,7 +25,7 @@ class Inbox:
         return self._tail - self._head
 
     def put(self, records: Records) -> None:
-        """Take records that arrived after all that are in here."""
+        """Take records (C-contiguous) that arrived after all that are in here."""
         count = len(records)
         if len(self) + count > self._max:
             records = self._make_room(records)
@@ -33,13 +34,13 @@ class Inbox:
             kept = len(self)
             self._ring[:kept] = self._ring[self._head : self._tail].copy()
             self._head, self._tail = 0, kept
-        self._ring[self._tail : self._tail + count] = records
+        self._words[self._tail * WORDS : (self._tail + count) * WORDS] = words(records)
         self._tail += count
 
     def take(self, limit: int) -> Records:
         """The oldest `limit` records, or all; the array is the caller's."""
         last = min(self._tail, self._head + max(0, limit))
-        taken: Records = self._ring[self._head : last].copy()
+        taken: Records = self._words[self._head * WORDS : last * WORDS].copy().view(TICK)
         self._head = last
         if self._head == self._tail:
             self._head = self._tail = 0
