@@ -45,7 +45,7 @@ def test_status_says_what_the_trader_does(running: Running) -> None:
 def test_why_counts_the_reasons(running: Running) -> None:
     """Every evaluation without an order has a reason with a meaning; those of the instruments add up to those of all."""
     until(lambda: bool(answer("why")["reasons"]), "an evaluation")
-    assert "Evaluations without an order" in tercel("why").stdout
+    assert " evaluations without an order" in tercel("why").stdout
     one = tercel("why", "EURUSD@sim")
     assert "account desk-1, EURUSD@sim: " in one.stdout
     assert tercel("why", "EURUSD").stdout.splitlines()[0].startswith("account desk-1, EURUSD@sim: ")
@@ -107,6 +107,7 @@ def test_why_plays_a_moment_again(running: Running) -> None:
     every = tercel("why", "--at", last["time"].replace(" ", "T"))
     assert (every.returncode, said(every.stderr)) == (0, "")
     assert every.stdout.count("EURUSD@sim") == every.stdout.count("XAUUSD@sim") >= 2
+    assert before["reasons"][0]["reason"] in every.stdout
     assert running.process.poll() is None
 
 
