@@ -82,4 +82,5 @@ def why(
         out.print("nothing has been evaluated yet: no bar has closed")
         return
     lines = [(name, f"{times:,}", meaning, remedy) for times, name, meaning, remedy in found]
-    out.print(table(f"{sum(one[0] for one in found):,} evaluations without an order", ("reason", "times", "meaning", "what helps"), lines, left=(0, 2, 3)))
+    title = f"{sum(one[0] for one in found):,} evaluations without an order"
+    out.print(table(title, ("reason", "times", "meaning", "what helps"), lines, left=(0, 2, 3)))

@@ -41,8 +41,17 @@ NEEDED: Final[Mapping[Kind, tuple[str, ...]]] = {
     "quote": ("bid", "ask"), "bar": ("open", "high", "low", "close"), "trade": ("price",),
 }  # fmt: skip
 OPTIONAL: Final[Mapping[Kind, tuple[str, ...]]] = {"quote": ("bid_size", "ask_size"), "bar": ("volume",), "trade": ("size", "side")}
+PRICES: Final = "prices (bid and ask, or price, or open, high, low and close)"
 _ROLE_OF: Final = {name: role for role, names in NAMES.items() for name in names}
 _PAIR: Final = re.compile(r"\s*([a-z_]+)\s*=\s*(.+?)\s*")
+
+
+class Unclear(DataError):
+    """Names of columns that leave something open: `what` they do, and behind it what to pass."""
+
+    def __init__(self, where: str, what: str, remedy: str) -> None:
+        super().__init__(f"{where}: {what}; {remedy}")
+        self.what = what
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -81,12 +90,12 @@ def resolve(names: Sequence[str], mapping: Mapping[str, str], where: str) -> Lay
     places = {role: _mapped(names, role, column, where) for role, column in mapping.items()}
     taken = set(places.values())
     for place, name in enumerate(names):
-        role = _ROLE_OF.get(normal(name))
-        if role is None or place in taken or role in mapping:
+        role = role_of(name)
+        if not role or place in taken or role in mapping:
             continue
         if role in places:
             both = f"{names[places[role]]!r} and {name!r}"
-            raise DataError(f'{where}: two columns could be the {role}, {both}; say which: --columns "{role}={name}"')
+            raise Unclear(where, f"two columns could be the {role}, {both}", f'say which: --columns "{role}={name}"')
         places[role] = place
     _name_the_time(places)
     kind = _kind(names, places, where)
@@ -96,6 +105,11 @@ def resolve(names: Sequence[str], mapping: Mapping[str, str], where: str) -> Lay
     if idle:
         raise DataError(f"{where}: --columns names {', '.join(idle)}, which a table of {kind}s has not")
     return Layout(kind, chosen, tuple(names[place] for place in range(len(names)) if place not in chosen.values()))
+
+
+def role_of(name: str) -> str:
+    """The role that a column of this name has, "" when the name is none of the usual ones."""
+    return _ROLE_OF.get(normal(name), "")
 
 
 def normal(name: str) -> str:
@@ -135,7 +149,11 @@ def _kind(names: Sequence[str], places: dict[str, int], where: str) -> Kind:
         missing += sorted(_missing(places), key=len)[0]
     if missing:
         example = ",".join(f"{role}=…" for role in missing)
-        raise DataError(f'{where}: found no column of the {" and ".join(missing)} among {_listed(names)}; say which: --columns "{example}"')
+        bare = not whole and not any(role in places for needed in NEEDED.values() for role in needed)
+        lacking = [PRICES if bare and role == "price" else role for role in missing]
+        raise Unclear(
+            where, f"found no column of the {' and of '.join(lacking)} among {_listed(names)}", f'say which: --columns "{example}"'
+        )
     return whole[0]
 
 
