@@ -208,6 +208,19 @@ def test_a_halt_without_a_trader_holds_for_the_next(home: Path) -> None:
         assert run.end() == 0
 
 
+def test_without_a_name_the_account_that_was_active_last_answers(home: Path) -> None:
+    """No trader runs: it is the one whose journal was written last, and stderr names the others; a look at one changes nothing of that."""
+    for name in ("paper", "desk-1"):
+        assert tercel("run", "--for", "2s", "--no-desk", "--speed", "36000", "--account", name).returncode == 0
+    last = tercel("why", "--last")
+    assert last.returncode == 0
+    assert " of account desk-1 (" in last.stdout
+    assert last.stderr == "no trader runs; account desk-1 was active last, others here: paper (--account)\n"
+    assert tercel("why", "--last", "--account", "paper").stderr == ""
+    assert answer("why", "--last")["account"] == answer("why")["account"] == answer("status")["account"] == "desk-1"
+    assert "account desk-1: no trader is running; the kill flag is set" in tercel("halt").stderr
+
+
 def test_an_account_is_the_one_named_else_the_one_that_runs_else_paper(home: Path) -> None:
     """The name must be one a folder can have."""
     assert control.chosen(None, "status") == "paper"

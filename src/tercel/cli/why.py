@@ -27,7 +27,7 @@ def why(
     instrument
         One instrument only, such as EURUSD@oanda, or EURUSD when one venue has it.
     account
-        Name of the account; without it the one whose trader runs, else "paper".
+        Name of the account; without it the one whose trader runs, else the one active last.
     order
         Explain this order, by its number: the signal, the market and the settings behind it, and what became of it.
     last
