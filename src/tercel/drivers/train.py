@@ -21,6 +21,7 @@ from tercel import __version__
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.text import console
 from tercel.base.time import clock_ns, format_duration, parse_duration
+from tercel.base.typed import typed
 from tercel.drivers.collect import Collector, Progress
 from tercel.drivers.history import Source
 from tercel.drivers.session import Plan
@@ -109,6 +110,12 @@ def default_features(every: str = "1m", price: str = "mid", quoted: bool = True)
     return FeatureSet(spec.bars(every, price), (*close, *strength, *moves, *trend, *swing, *market))
 
 
+@typed(
+    history='tc.history("EURUSD@oanda"), tc.from_frame(…) or tc.SimulatedHistory(…)',
+    features='tc.FeatureSet(tc.bars("1m"), [tc.rsi(14)])',
+    labels="tc.triple_barrier(…)",
+    embargo='a text such as "30m"',
+)
 def train(
     history: Source,
     features: FeatureSet | None = None,
@@ -147,6 +154,8 @@ def train(
     """
     started = clock_ns()
     check_name(name)
+    if threads < 1:
+        raise ConfigError(f"train: threads: expected 1 or more, found {threads!r}")
     lightgbm()
     if search:
         optuna()
