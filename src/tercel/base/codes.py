@@ -23,7 +23,7 @@ REASONS: Final[dict[int, tuple[str, str, str]]] = {
     NO_SIGNAL: ("no_signal", "the expected move does not pay for its cost", "lower rule.enter, or trade where costs are lower"),
     AT_TARGET: ("at_target", "the position already is what the signal asks for", "nothing"),
     ORDER_WORKING: ("order_working", "an earlier order of this instrument is still open", "nothing, or a shorter latency"),
-    SIZE_BELOW_MIN: ("size_below_min", "the risk allows less than the smallest size", "raise rule.risk_per_bar or risk_per_trade"),
+    SIZE_BELOW_MIN: ("size_below_min", "the risk allows less than the smallest size", "allow more: rule.risk_per_bar, or risk_per_trade"),
     NO_QUOTE: ("no_quote", "no quote has arrived yet", "check the feed"),
     NO_MODEL: ("no_model", "no model may speak about this instrument at this time", "train on earlier data, or put a model in place"),
     HOLDING: ("holding", "a position is held until one of its barriers", "nothing"),
