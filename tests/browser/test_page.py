@@ -88,7 +88,7 @@ def test_latency_stands_against_its_budget(trader: KnownTrader, page: Page) -> N
 
 @pytest.mark.parametrize("width", [1400, 1280, 1200, 900])
 def test_every_column_can_be_read_on_a_narrow_screen(trader: KnownTrader, page: Page, width: int) -> None:
-    """No heading is left out, no table is wider than its panel and no panel than the page, with long latencies and the title in full too."""
+    """No heading is left out, no table is wider than its panel and no panel than the page, with long latencies too."""
     with trader.running():
         for histogram in trader.writer.histograms:
             for duration_ns in [4_850_000] * 90 + [12_158_000] * 10:
