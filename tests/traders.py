@@ -13,7 +13,7 @@ import numpy as np
 
 from tercel.base import paths
 from tercel.base.records import OUTPUT, Records
-from tercel.drivers.launch import FeedSpec, HistoryFeed, RunSpec, make_feed
+from tercel.drivers.launch import FeedSpec, HistoryFeed, RunSpec, make_feed, quoted_of
 from tercel.drivers.session import Plan
 from tercel.drivers.trader import Trader, TraderOptions
 from tercel.journal import entries
@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[1]
 
 def trader_of(plan: Plan, feed: FeedSpec, account: str = "paper", **options: Any) -> Trader:
     """A trader in this process that plays as fast as it can and ends with its feed."""
-    made, quoted = make_feed(feed, plan)
+    made = make_feed(feed, plan)
     past = made.history if isinstance(made, HistoryFeed) else None
-    return Trader(plan, made, TraderOptions(account, sync="never", stop_when_done=True, **options), quoted, past)
+    return Trader(plan, made, TraderOptions(account, sync="never", stop_when_done=True, **options), quoted_of(feed, plan), past)
 
 
 def start(folder: Path, spec: RunSpec, module: str = "tercel.drivers.launch") -> subprocess.Popen[str]:

@@ -31,7 +31,7 @@ def by_hand(bid: list[float], ask: list[float], interval_s: int) -> list[list[fl
 
 async def asked(past: Past, *arguments: str) -> np.ndarray:
     """The candles alone, within the cache's life."""
-    return (await past.candles(*arguments))[1]
+    return (await past.candles(*arguments)).rows
 
 
 @pytest.fixture

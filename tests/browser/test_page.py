@@ -22,6 +22,7 @@ PIXELS = """() => {
   return [...seen];
 }"""
 RISING, BOUGHT = 0x46B8D0, 0x8FE3F3  # as in chart.js
+HIDDEN = "th => !th.checkVisibility() && !th.closest('#candle-table')"
 NAMES = "all => all.map(one => one.textContent.trim() || (one.labels?.[0]?.textContent ?? ''))"
 
 
@@ -83,6 +84,21 @@ def test_latency_stands_against_its_budget(trader: KnownTrader, page: Page) -> N
     total = cells(page, "latency")[-1]
     assert total == ["total", "5.12", "16.1", "over ×1.1", "15", "200"]
     expect(page.locator("#tick-to-order")).to_have_text("16.1 µs")
+
+
+@pytest.mark.parametrize("width", [1400, 1280, 1200, 900])
+def test_every_column_can_be_read_on_a_narrow_screen(trader: KnownTrader, page: Page, width: int) -> None:
+    """No heading is left out, no table is wider than its panel and no panel than the page, with long latencies too."""
+    with trader.running():
+        for histogram in trader.writer.histograms:
+            for duration_ns in [4_850_000] * 90 + [12_158_000] * 10:
+                histogram.record(duration_ns)
+        expect(page.locator("#latency tr").last).to_contain_text("over ×811")
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.eval_on_selector_all(".panel th", f"all => all.filter({HIDDEN}).map(th => th.textContent)") == []
+        assert page.eval_on_selector_all(".panel .scroll", "all => all.map(one => one.scrollWidth - one.clientWidth)") == [0] * 8
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert page.eval_on_selector("#chart-title", "title => title.scrollWidth - title.clientWidth") <= 0
 
 
 def test_old_prices_are_grey_and_say_their_age(trader: KnownTrader, page: Page) -> None:

@@ -36,7 +36,7 @@ def filled(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("tercel back", ["backtest"]),
         ("tercel --ver", ["--version"]),
-        ("tercel data ", ["check", "import", "list", "remove", "show"]),
+        ("tercel data ", ["check", "formats", "import", "list", "remove", "show"]),
         ("tercel data im", ["import"]),
         ("tercel run --sp", ["--speed", "--spin"]),
         ("tercel run --fo", ["--for"]),

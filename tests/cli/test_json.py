@@ -21,6 +21,7 @@ from tests.models.kept import model
 WORDS: dict[tuple[str, ...], tuple[str, int]] = {
     ("new",): ("desk", 0),
     ("data", "import"): ("{}/oanda.parquet", 0),
+    ("data", "formats"): ("", 0),
     ("data", "list"): ("", 0),
     ("data", "show"): ("EURUSD", 0),
     ("data", "check"): ("", 0),

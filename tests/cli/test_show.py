@@ -46,8 +46,8 @@ def test_a_path_below_the_users_home_is_short(monkeypatch: pytest.MonkeyPatch, t
 def test_files_left_out_are_counted_by_folder_ending_and_reason() -> None:
     """A single file is named; those below two levels of folders that are alike are one row."""
     skipped = [
-        Skipped("d/README.md", "unknown format; known are parquet"),
-        *(Skipped(f"d/raw/lean/{name}/x.zip", "unknown format; known are parquet") for name in "abc"),
+        Skipped("d/README.md", "unknown format; found a table"),
+        *(Skipped(f"d/raw/lean/{name}/x.zip", "unknown format; found a table") for name in "abc"),
         Skipped("d/raw/lean/a/y.zip", "the archive is damaged"),
     ]
     assert data_tables.left_out(skipped) == [

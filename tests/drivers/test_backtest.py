@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tercel.decision.rules import EmaCross
+from tercel.decision.strategy import Bar, Context, Strategy
 from tercel.drivers import backtest
 from tercel.drivers.backtest import Backtest, place_in_group
 from tercel.drivers.history import history
@@ -45,6 +47,30 @@ def test_a_thinned_curve_leaves_no_instrument_out(monkeypatch: pytest.MonkeyPatc
     assert result.equity["USD"].shape[1] == kept.sum() <= 20
     assert kept.min() >= 7
     assert kept.max() - kept.min() <= 1
+
+
+class Silent(Strategy):
+    """Asks for nothing; at every second bar it says so."""
+
+    def on_bar(self, context: Context, bar: Bar) -> None:
+        """As the class says."""
+        self.bars = getattr(self, "bars", 0) + 1
+        if self.bars % 2:
+            context.no_order()
+
+
+def test_who_decided_says_in_its_own_words_why_it_does_not_trade(capsys: pytest.CaptureFixture[str]) -> None:
+    """A strategy that asks for nothing is counted as that at each of its bars; only the rule speaks of an expected move."""
+    silent = Backtest(replace(PLAN, decide=Silent()), history(NAMES)).run()
+    assert silent.reasons == {"nothing_asked": silent.bars}
+    silent.show()
+    shown = capsys.readouterr().out
+    assert f"0 orders sent at {silent.bars} bars" in shown
+    assert "the strategy asked for nothing at this bar" in shown
+    assert "expected move" not in shown
+    rule = Backtest(replace(PLAN, decide=EmaCross(1, 2, 2, enter=1e9)), history(NAMES)).run()
+    assert rule.reasons["no_signal"] > 0
+    assert "nothing_asked" not in rule.reasons
 
 
 def test_places_in_a_group_count_from_zero() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tercel.core.layout import H_LEDGER
 from tercel.decision.rules import EmaCross
 from tercel.drivers.backtest import Backtest
 from tercel.drivers.history import history
-from tercel.drivers.launch import FeedSpec, make_feed
+from tercel.drivers.launch import FeedSpec, make_feed, quoted_of
 from tercel.drivers.session import Plan
 from tercel.drivers.trader import Trader, TraderOptions
 from tercel.execution.venue import VenueModel
@@ -47,6 +47,8 @@ PLAN = Plan(
     limits=Limits(position_lots=1, order_lots=1, orders_per_second=0),
 )  # fmt: skip
 
+Event = tuple[float, Callable[[], object]]  # what is to happen after so many seconds
+
 
 @pytest.fixture
 def venue(home: Path, tmp_path: Path) -> Iterator[Venue]:
@@ -61,19 +63,25 @@ def spec_of(venue: Venue) -> FeedSpec:
     return FeedSpec(kind="live", venue="binance", names=SYMBOLS, endpoint=venue.url, ca=str(venue.authority), care=Care(**QUICK))
 
 
-def run(venue: Venue, seconds: float, **events: Any) -> Trader:
-    """A trader in this process for some seconds, with what is to happen meanwhile after so many seconds."""
-    feed, quoted = make_feed(spec_of(venue), PLAN)
-    trader = Trader(PLAN, feed, TraderOptions("live", sync="never", seconds=seconds, feed=spec_of(venue).identity), quoted)
+def run(venue: Venue, seconds: float, *events: Event) -> Trader:
+    """A trader in this process for some seconds, with what is to happen meanwhile."""
+    spec = spec_of(venue)
+    options = TraderOptions("live", sync="never", seconds=seconds, feed=spec.identity)
+    trader = Trader(PLAN, make_feed(spec, PLAN), options, quoted_of(spec, PLAN))
+    play(trader, events)
+    return trader
+
+
+def play(trader: Trader, events: Sequence[Event]) -> None:
+    """Start, trade, stop."""
     trader.start()
-    timers = [threading.Timer(float(after), what) for after, what in events.get("at", ())]
+    timers = [threading.Timer(after_s, what) for after_s, what in events]
     for timer in timers:
         timer.start()
     trader.run()
     trader.close()
     for timer in timers:
         timer.join()
-    return trader
 
 
 def log_of(trader: Trader) -> Records:
@@ -136,14 +144,7 @@ def test_live_is_the_back_test_of_its_recording(venue: Venue, tmp_path: Path) ->
         source, instruments, clock=wall_ns, chance=random.Random(1), depth=False, kinds=live_venues.kinds_for("mid"), tape=recording
     )
     trader = Trader(PLAN, feed, TraderOptions("live", sync="never", seconds=3.0))
-    trader.start()
-    events = [threading.Timer(0.8, venue.announce), threading.Timer(1.8, venue.reset)]
-    for event in events:
-        event.start()
-    trader.run()
-    trader.close()
-    for event in events:
-        event.join()
+    play(trader, [(0.8, venue.announce), (1.8, venue.reset)])
     recording.flush(wall_ns(), force=True)
     live = outputs_of("live")
     assert np.count_nonzero(live["kind"] == OUT_FILL) > 5
@@ -184,7 +185,7 @@ def test_imported_quotes_give_the_same_orders(venue: Venue, tmp_path: Path) -> N
 
 def test_it_trades_through_a_lost_connection(venue: Venue) -> None:
     """A reset in the middle: gaps for every instrument are in the log, no fill lies between gap and next quote, and trading goes on."""
-    trader = run(venue, 3.5, at=[(1.5, venue.reset)])
+    trader = run(venue, 3.5, (1.5, venue.reset))
     logged = log_of(trader)
     gaps = np.flatnonzero(logged["kind"] == GAP)
     assert connections_lost(logged) == len(SYMBOLS)

@@ -105,6 +105,24 @@ def test_a_table_is_checked_as_a_file_is(change: dict[str, Any], expected: str) 
         tc.from_frame(quotes().assign(**change), "EURUSD@mine")
 
 
+@pytest.mark.parametrize(
+    ("names", "columns", "expected"),
+    [
+        ({"bid": "Geld"}, {}, r"found no column of the bid among .*; say which: columns=\{'bid': '…'\}$"),
+        (
+            {"bid_size": "timestamp"},
+            {},
+            r"two columns could be the time, 'time' and 'timestamp'; say which: columns=\{'time': 'timestamp'\}$",
+        ),
+        ({}, {"bid": "Geld"}, r"column 'Geld' for the bid: expected the name or the number of one column, found 'time'"),
+    ],
+)
+def test_headings_are_asked_for_in_the_words_of_python(names: dict[str, str], columns: dict[str, str], expected: str) -> None:
+    """What is missing, and the argument that says it: no option of the command line."""
+    with pytest.raises(DataError, match=expected):
+        tc.from_frame(quotes().assign(bid_size=1.0).rename(columns=names), "EURUSD@mine", columns=columns)
+
+
 def test_names_and_forms_that_mean_nothing_are_refused() -> None:
     """A name without a venue, no name, and what is no table, say what is expected."""
     for table, name, expected in (

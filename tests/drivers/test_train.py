@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,9 +14,11 @@ import pytest
 
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.records import Records
+from tercel.base.time import format_duration
 from tercel.core.engine import Engine
 from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS
 from tercel.drivers.session import Plan
+from tercel.drivers.shortage import warm_up
 from tercel.drivers.train import Trained, default_features, reproduce, train
 from tercel.features.program import BASE_COLUMNS
 from tercel.features.spec import FeatureSet, bars, rsi, zscore
@@ -165,6 +168,32 @@ def test_what_cannot_be_trained_is_refused(more: dict[str, object], said: str) -
     """The error names the setting."""
     with pytest.raises(ConfigError, match=said):
         trained(**more)  # type: ignore[arg-type]
+
+
+def test_a_history_that_is_too_short_is_told_what_it_lacks() -> None:
+    """Bars found and needed, and the setting behind each number; with the bars that are needed the same call trains."""
+    with pytest.raises(ConfigError) as refused:
+        trained(Walk(1, minutes=60))
+    said = str(refused.value)
+    found = re.search(r"needed are about (\d+) bars: (\d+) until every feature is known .*5 stretches .* of (\d+) each", said)
+    assert found, said
+    needed, warm, stretch = map(int, found.groups())
+    assert "found 60 bars of 1m, " in said
+    assert f"rows = {LABELS.rows}" in said
+    assert "folds = 3, and two before them" in said
+    assert f"horizon = {format_duration(LABELS.horizon_ns)}, embargo = {format_duration(LABELS.horizon_ns)}" in said
+    assert needed == warm + 5 * stretch
+    enough = trained(Walk(1, minutes=needed + 2))
+    assert len(enough.data) - (needed - warm) in range(5)
+
+
+def test_the_warm_up_that_is_told_is_the_real_one() -> None:
+    """The first bar with every feature in a history is the one that `warm_up` names."""
+    features = default_features().with_features([LABELS.volatility])
+    rows, slowest = warm_up(features.compile())
+    data = trained(Walk(1, minutes=rows + 400), default_features()).data
+    assert slowest == "zscore_240_macd_30_90_20"
+    assert len(data) in range(400, 404)
 
 
 def test_the_usual_features_have_no_scale() -> None:

@@ -147,8 +147,8 @@ def test_a_clause_that_says_nothing_is_refused(text: str) -> None:
         (lambda: bars("0t"), "bars: expected a positive whole number of ticks or a positive volume, found '0t'"),
         (lambda: sma(0), "sma: expected a whole number of rows from 1 to 1,000,000, found 0"),
         (lambda: ema(MEMORY_ROWS_MAX + 1), "ema: expected a whole number of rows from 1 to 1,000,000, found 1000001"),
-        (lambda: rsi(2.5), "rsi: expected a whole number of rows from 1 to 1,000,000, found 2.5"),  # type: ignore[arg-type]
-        (lambda: returns(float("nan")), "returns: expected a whole number of rows"),  # type: ignore[arg-type]
+        (lambda: rsi(2.5), "rsi: rows: expected a whole number, found 2.5"),  # type: ignore[arg-type]
+        (lambda: returns(float("nan")), "returns: rows: expected a whole number, found nan"),  # type: ignore[arg-type]
         (lambda: volatility(1), "volatility: expected at least 2 rows, found 1"),
         (lambda: zscore(2), "zscore: expected at least 3 rows, found 2"),
         (lambda: bollinger(1), "bollinger: expected at least 2 rows, found 1"),

@@ -17,7 +17,7 @@ from tercel.api.past import EVERY, Past
 from tercel.api.stream import FRAME_NS, Hub
 from tercel.api.views import candle_rows, currency_views, instrument_view, reason_views, slot_of, stage_views, status_view
 from tercel.base.errors import ConfigError, DataError, NotRunning, TercelError
-from tercel.base.time import NS_PER_S, parse_duration, wall_ns
+from tercel.base.time import NS_PER_S, wall_ns
 from tercel.observe.control import UNANSWERED, Ack, ControlClient
 from tercel.observe.live import LiveFrame
 
@@ -107,15 +107,15 @@ class Desk:
         if start is None:
             return await self.read(chart, request)
         try:
-            data, rows = await self.past.candles(request.path_params["symbol"], start, end, every or EVERY)
+            found = await self.past.candles(request.path_params["symbol"], start, end, every or EVERY)
         except ConfigError as error:
             return failure(error, 400)
         except (DataError, TimeoutError) as error:
             return failure(str(error) or "the history was not read in time; ask again", 503)
-        interval_ms = parse_duration(every or EVERY) / 1e6
+        rows = found.rows
         return json_answer({
-            "symbol": data.instrument.name, "interval_ms": interval_ms, "count": len(rows), "candles": rows[:, :6].tolist(),
-            "lost": rows[rows[:, 6] > 0.0, 0].tolist(),
+            "symbol": found.data.instrument.name, "interval_ms": found.interval_ns / 1e6, "count": len(rows),
+            "candles": rows[:, :6].tolist(), "lost": rows[rows[:, 6] > 0.0, 0].tolist(),
         })  # fmt: skip
 
     async def foresee(self) -> None:

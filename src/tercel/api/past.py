@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,14 @@ EVERY: Final = "1m"
 Candles = npt.NDArray[np.float64]
 
 
+class Recorded(NamedTuple):
+    """Candles (float64[n, 7], see `market.candles`), the series they were made of, and their interval."""
+
+    data: Dataset
+    interval_ns: int
+    rows: Candles
+
+
 class Past:
     """Candles of the catalog. Belongs to one event loop; use inside `async with`, `care` is a task of the caller's."""
 
@@ -66,8 +74,8 @@ class Past:
             group.create_task(self.warmer.run())
             group.create_task(Care(self.cache, warmer=self.warmer).run())
 
-    async def candles(self, symbol: str, start: str, end: str | None = None, every: str = EVERY) -> tuple[Dataset, Candles]:
-        """The series and its candles (float64[n, 7], see `market.candles`) that open from `start` to before `end` (ISO, UTC; None: all).
+    async def candles(self, symbol: str, start: str, end: str | None = None, every: str = EVERY) -> Recorded:
+        """Candles of the best series that open from `start` to before `end` (ISO, UTC; None: all).
 
         Quotes are taken where there are any, else trades, else bars. Raises `ConfigError` for a symbol the catalog has not, times or an
         interval that are none, or more than `CANDLES_MAX` candles; `DataError` for a damaged partition; `TimeoutError`.
@@ -86,7 +94,7 @@ class Past:
             raise ConfigError(
                 f"chart of {symbol}: expected at most {CANDLES_MAX:,} candles, found {len(rows):,}; ask for larger ones, or less"
             )
-        return data, rows
+        return Recorded(data, interval_ns, rows)
 
     def _series(self, symbol: str, interval_ns: int) -> Dataset:
         one = self.catalog.resolve(symbol)

@@ -10,7 +10,7 @@ from typing import Final
 OK = 0
 # Decided by the strategy.
 WARMING, NO_SIGNAL, AT_TARGET, ORDER_WORKING, SIZE_BELOW_MIN, NO_QUOTE = 1, 2, 3, 4, 5, 6
-NO_MODEL, HOLDING, LATE_FEATURES = 7, 8, 9
+NO_MODEL, HOLDING, LATE_FEATURES, NOTHING_ASKED, SMALL_EDGE = 7, 8, 9, 10, 11
 # Denied by a check.
 HALTED, REWARMED, ONE_SIDED, CROSSED, STALE, OFF_GRID = 16, 17, 18, 19, 20, 21
 ORDER_SIZE, POSITION, NOTIONAL, COLLAR, RATE, DAILY_LOSS = 22, 23, 24, 25, 26, 27
@@ -23,11 +23,13 @@ REASONS: Final[dict[int, tuple[str, str, str]]] = {
     NO_SIGNAL: ("no_signal", "the expected move does not pay for its cost", "lower rule.enter, or trade where costs are lower"),
     AT_TARGET: ("at_target", "the position already is what the signal asks for", "nothing"),
     ORDER_WORKING: ("order_working", "an earlier order of this instrument is still open", "nothing, or a shorter latency"),
-    SIZE_BELOW_MIN: ("size_below_min", "the volatility target asks for less than the smallest size", "raise rule.risk_per_bar"),
+    SIZE_BELOW_MIN: ("size_below_min", "the risk allows less than the smallest size", "allow more: rule.risk_per_bar, or risk_per_trade"),
     NO_QUOTE: ("no_quote", "no quote has arrived yet", "check the feed"),
     NO_MODEL: ("no_model", "no model may speak about this instrument at this time", "train on earlier data, or put a model in place"),
     HOLDING: ("holding", "a position is held until one of its barriers", "nothing"),
     LATE_FEATURES: ("late_features", "features took too long and the last good ones are too old", "trade fewer symbols or smaller models"),
+    NOTHING_ASKED: ("nothing_asked", "the strategy asked for nothing at this bar", "look at its conditions"),
+    SMALL_EDGE: ("small_edge", "the model sees too small an edge after costs", "nothing, or a lower rule.enter"),
     HALTED: ("halted", "trading is halted", "find out why, then `tercel resume`"),
     REWARMED: ("rewarmed", "state was rebuilt from a gap and is not yet trusted for entries", "wait for the declared memory length"),
     ONE_SIDED: ("one_sided", "the last quote lacks a bid or an ask", "check the feed"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from tercel.cli.options import BarsOf, PriceOf, SettingsFile, StrategyClass
 from tercel.cli.show import Json, print_json
 from tercel.cli.source import MarketSeed, Simulated, source
 
@@ -23,10 +23,10 @@ def backtest(
     start: str | None = None,
     end: str | None = None,
     every: str | None = None,
-    bars: str | None = None,
-    price: str | None = None,
-    settings: Path | None = None,
-    strategy: str | None = None,
+    bars: BarsOf = None,
+    price: PriceOf = None,
+    settings: SettingsFile = None,
+    strategy: StrategyClass = None,
     model: str | None = None,
     in_sample: Annotated[bool, Parameter(negative="")] = False,
     threads: int = 1,
@@ -48,14 +48,6 @@ def backtest(
         Last instant, ISO, UTC; not included.
     every
         Play bars of this interval instead of ticks.
-    bars
-        Take features on these bars, such as 1m, 100t (ticks) or 5000v (volume), instead of what the settings say.
-    price
-        Build bars from this price: mid, bid, ask or trade.
-    settings
-        A settings file; by default tercel.toml in the working folder, else the defaults.
-    strategy
-        A strategy written in Python, as module:Class.
     model
         A trained model, as name, name@version or name@stage; each stretch is traded by the fold that never saw it.
     in_sample

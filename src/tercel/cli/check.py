@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from cyclopts import App
 
+from tercel.cli.options import BarsOf, PriceOf, SettingsFile, StrategyClass
 from tercel.cli.show import Json, print_json
 from tercel.cli.source import Simulated, source
 
@@ -24,10 +24,10 @@ def lookahead(
     *names: str,
     start: str | None = None,
     end: str | None = None,
-    bars: str | None = None,
-    price: str | None = None,
-    settings: Path | None = None,
-    strategy: str | None = None,
+    bars: BarsOf = None,
+    price: PriceOf = None,
+    settings: SettingsFile = None,
+    strategy: StrategyClass = None,
     model: str | None = None,
     cuts: int = 5,
     records: int = 300_000,
@@ -50,14 +50,6 @@ def lookahead(
         First instant, ISO, UTC; included.
     end
         Last instant, ISO, UTC; not included.
-    bars
-        Take features on these bars, such as 1m, 100t (ticks) or 5000v (volume), instead of what the settings say.
-    price
-        Build bars from this price: mid, bid, ask or trade.
-    settings
-        A settings file; by default tercel.toml in the working folder, else the defaults.
-    strategy
-        A strategy written in Python, as module:Class.
     model
         A model, such as eurusd@3: its features, orders and labels are checked, and, with start and end, that it has not learnt from them.
     cuts

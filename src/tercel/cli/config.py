@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
+from tercel.cli.options import BarsOf, PriceOf, SettingsFile, StrategyClass, TrainedModel
 from tercel.cli.show import Json, print_json
 
 if TYPE_CHECKING:
@@ -19,25 +20,12 @@ app = App(name="config", help="Show and check the settings as they are used.")
 
 @app.command
 def show(
-    *, settings: Path | None = None, strategy: str | None = None, model: str | None = None, bars: str | None = None,
-    price: str | None = None, json: Json = False,
+    *, settings: SettingsFile = None, strategy: StrategyClass = None, model: TrainedModel = None, bars: BarsOf = None,
+    price: PriceOf = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Show every setting with its value and where it was set: command line, environment, file and line, or default. Secrets are left out.
 
     Example: tercel config show --settings tercel.toml
-
-    Parameters
-    ----------
-    settings
-        A settings file; by default tercel.toml in the working folder, else the defaults.
-    strategy
-        As for `tercel run`: a strategy written in Python, as module:Class.
-    model
-        As for `tercel run`: a trained model.
-    bars
-        As for `tercel run`: take features on these bars.
-    price
-        As for `tercel run`: build bars from this price.
     """
     found, rows = _rows(settings, strategy, model, bars, price)
     if json:
@@ -56,19 +44,10 @@ def show(
 
 
 @app.command
-def check(*, settings: Path | None = None, strategy: str | None = None, model: str | None = None, json: Json = False) -> None:
+def check(*, settings: SettingsFile = None, strategy: StrategyClass = None, model: TrainedModel = None, json: Json = False) -> None:
     """Read the settings as a run would and say whether they are good. Exit status 2 when not, with the key, the file and the line.
 
     Example: tercel config check
-
-    Parameters
-    ----------
-    settings
-        A settings file; by default tercel.toml in the working folder, else the defaults.
-    strategy
-        As for `tercel run`: a strategy written in Python, as module:Class.
-    model
-        As for `tercel run`: a trained model.
     """
     found, rows = _rows(settings, strategy, model, None, None)
     changed = [row for row in rows if row["source"] != "default"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any, Final
 
 import msgspec
@@ -39,14 +40,27 @@ def check_name(account: str) -> None:
 
 
 def chosen(account: str | None, verb: str) -> str:
-    """The account that is meant: the one named, else the only one with a running trader, else "paper". Raises `ConfigError` for several."""
+    """The account that is meant: the one named, else the only one whose trader runs, else the one active last, else "paper".
+
+    When others could have been meant, stderr says so. Raises `ConfigError` when several traders run.
+    """
     if account is not None:
         check_name(account)
         return account
     found = running()
     if len(found) > 1:
         raise ConfigError(f"{verb}: traders of {len(found)} accounts are running; say which: --account {' | '.join(found)}")
-    return found[0] if found else DEFAULT_ACCOUNT
+    if found:
+        return found[0]
+    *others, last = sorted(accounts(), key=active_ns) or [DEFAULT_ACCOUNT]
+    if others:
+        print(f"no trader runs; account {last} was active last, others here: {', '.join(sorted(others))} (--account)", file=sys.stderr)
+    return last
+
+
+def active_ns(account: str) -> int:
+    """When the account's journal was last written, wall clock in ns; 0 when it has none."""
+    return max((file.stat().st_mtime_ns for file in (paths.session_dir(account) / "journal").glob("*")), default=0)
 
 
 def refuse_second(account: str) -> None:

@@ -76,6 +76,18 @@ def import_(
     _print(report, json, data_tables.print_import)
 
 
+@app.command
+def formats(*, json: Json = False) -> None:
+    """List the formats that `tercel data import` reads: the names that --format takes.
+
+    Example: tercel data formats
+    """
+    from tercel.cli import data_tables
+    from tercel.market.importers import detect
+
+    _print([{"format": one.name, "what": one.title} for one in detect.formats().values()], json, data_tables.print_formats)
+
+
 @app.command(name="list")
 def list_(*, json: Json = False) -> None:
     """List every series of the catalog.

@@ -92,6 +92,13 @@ def left_out(skipped: Sequence[Skipped]) -> list[tuple[str, str, str, str]]:
     ]
 
 
+def print_formats(view: Sequence[dict[str, str]]) -> None:
+    """The name of each format and what it is."""
+    rows = [(one["format"], one["what"]) for one in view]
+    console().print(table("Formats of tercel data import", ("--format", "what it is"), rows, left=(0, 1)))
+    print("Each is recognised by its content. What each becomes stands in docs/reference/formats.md.")
+
+
 def print_datasets(datasets: Sequence[Dataset]) -> None:
     """Every series of the catalog."""
     out = console()

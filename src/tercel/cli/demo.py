@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tercel.base.time import NS_PER_H, format_instant
+from tercel.cli.options import SettingsFile
 from tercel.cli.show import JsonLines, Teller, progress, short
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ REPLAY_HOURS, LIVE_HOURS = 30, 6  # of the newest recording: so much is traded o
 def demo(
     *,
     data: Path | None = None,
-    settings: Path | None = None,
+    settings: SettingsFile = None,
     for_: Annotated[str | None, Parameter(name="--for")] = None,
     speed: float = 20.0,
     port: int = 8700,
@@ -41,8 +42,6 @@ def demo(
     ----------
     data
         A folder or file to import first; without it your catalog is used, and without one the simulator.
-    settings
-        A settings file; by default tercel.toml in the working folder, else the defaults.
     for_
         Stop paper trading by itself after this time, such as 30s.
     speed

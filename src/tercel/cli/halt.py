@@ -15,7 +15,7 @@ def halt(*, account: str | None = None, why: str = "by hand", timeout: float = 2
     Parameters
     ----------
     account
-        Name of the account; without it every account whose trader runs, else "paper".
+        Name of the account; without it every account whose trader runs, else the one active last.
     why
         The reason, kept in the journal.
     timeout
@@ -25,7 +25,7 @@ def halt(*, account: str | None = None, why: str = "by hand", timeout: float = 2
     from tercel.cli import control
     from tercel.observe.control import HALTED
 
-    accounts = [control.chosen(account, "halt")] if account is not None else control.running() or [control.DEFAULT_ACCOUNT]
+    accounts = [control.chosen(account, "halt")] if account is not None else control.running() or [control.chosen(None, "halt")]
     answers, problems = [], []
     for one in accounts:
         try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 from cyclopts import Parameter
 
+from tercel.cli.options import BarsOf, PriceOf, SettingsFile, StrategyClass, TrainedModel
 from tercel.cli.show import JsonLines, Teller
 
 if TYPE_CHECKING:
@@ -35,11 +36,11 @@ def run(
     end: str | None = None,
     seed: int = 1,
     account: str = "paper",
-    bars: str | None = None,
-    price: str | None = None,
-    settings: Path | None = None,
-    strategy: str | None = None,
-    model: str | None = None,
+    bars: BarsOf = None,
+    price: PriceOf = None,
+    settings: SettingsFile = None,
+    strategy: StrategyClass = None,
+    model: TrainedModel = None,
     for_: Annotated[str | None, Parameter(name="--for")] = None,
     port: int = 8700,
     desk: bool = True,
@@ -85,16 +86,6 @@ def run(
         Seed of the simulator.
     account
         Name of the account; its journal, log and snapshots live under it, and a restart continues it.
-    bars
-        Take features on these bars, such as 1m, 100t (ticks) or 5000v (volume), instead of what the settings say.
-    price
-        Build bars from this price: mid, bid, ask or trade.
-    settings
-        A settings file; by default tercel.toml in the working folder, else the defaults.
-    strategy
-        A strategy written in Python, as module:Class.
-    model
-        A trained model, as name, name@version or name@stage; `tercel models list` shows them.
     for_
         Stop by itself after this time, such as 30s or 10m.
     port

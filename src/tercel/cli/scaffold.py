@@ -30,7 +30,7 @@ the same answers. Whatever it asks for passes the limits in tercel.toml first.
 import math
 
 import tercel as tc
-from tercel.base.codes import AT_TARGET, NO_SIGNAL, SIZE_BELOW_MIN, WARMING
+from tercel.base.codes import AT_TARGET, SIZE_BELOW_MIN, WARMING
 
 
 class {cls}(tc.Strategy):
@@ -51,7 +51,7 @@ class {cls}(tc.Strategy):
             back = score * context.position >= 0 or abs(score) < self.leave
             return context.target(0.0, score=-score) if back else context.no_order(AT_TARGET)
         if abs(score) < self.enter:
-            return context.no_order(NO_SIGNAL)
+            return context.no_order()
         currency = "JPY" if "JPY@" in context.instrument else "USD"
         size = context.size_for(self.risk[currency], swing)
         if size < context.size_min:
@@ -60,7 +60,9 @@ class {cls}(tc.Strategy):
 '''
 
 TEST: Final = '''\
-"""{cls} on the simulated market: `python -m pytest` runs this; it needs no data."""
+"""{cls} on the simulated market: `python -m unittest` runs this, pytest does too; it needs no data."""
+
+import unittest
 
 import tercel as tc
 from {module} import {cls}
@@ -68,18 +70,19 @@ from {module} import {cls}
 MARKET = tc.SimulatedHistory(seed=1, hours=4)
 
 
-def test_it_trades_within_its_limits():
-    """It trades, and no position ends above the limit of one lot."""
-    result = tc.backtest(MARKET, decide={cls}(), limits=tc.Limits(position_lots=1.0))
-    assert result.orders > 0
-    lots = {{one.name: float(one.lot) for one in result.instruments}}
-    assert all(abs(one.position) <= lots[one.name] for one in result.by_instrument)
+class {cls}Test(unittest.TestCase):
+    def test_it_trades_within_its_limits(self):
+        """It trades, and no position ends above the limit of one lot."""
+        result = tc.backtest(MARKET, decide={cls}(), limits=tc.Limits(position_lots=1.0))
+        self.assertGreater(result.orders, 0)
+        lots = {{one.name: float(one.lot) for one in result.instruments}}
+        for one in result.by_instrument:
+            self.assertLessEqual(abs(one.position), lots[one.name], one.name)
 
-
-def test_the_same_market_gives_the_same_result():
-    """Nothing but the market decides: a second run ends in the same state, to the bit."""
-    first, second = (tc.backtest(MARKET, decide={cls}()) for _ in range(2))
-    assert first.state_hash == second.state_hash
+    def test_the_same_market_gives_the_same_result(self):
+        """Nothing but the market decides: a second run ends in the same state, to the bit."""
+        first, second = (tc.backtest(MARKET, decide={cls}()) for _ in range(2))
+        self.assertEqual(first.state_hash, second.state_hash)
 '''
 
 README: Final = """\
@@ -128,7 +131,7 @@ def commands(name: str, module: str, instruments: tuple[str, ...]) -> tuple[tupl
     feed = f"{' '.join(instruments)} " if instruments else ""
     return (
         ("tercel config check", "are the settings good?"),
-        ("python -m pytest", "back-test the strategy on a simulated market (pip install pytest)"),
+        ("python -m unittest", "the strategy's own test, on a simulated market"),
         (f"tercel backtest {market}", "the rule of tercel.toml"),
         (f"tercel backtest {market} --strategy {module}:{cls}", f"the strategy in {module}.py"),
         (f"tercel check lookahead {market} --strategy {module}:{cls}", "does it know the future?"),

@@ -22,7 +22,7 @@ def status(*, account: str | None = None, json: Json = False) -> int:
     Parameters
     ----------
     account
-        Name of the account; without it the one whose trader runs, else "paper".
+        Name of the account; without it the one whose trader runs, else the one active last.
     """
     from tercel.base.errors import NotRunning
     from tercel.cli.control import alive, chosen, frame_of

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tercel.cli.options import BarsOf, PriceOf, SettingsFile
 from tercel.cli.show import Json, print_json
 from tercel.cli.source import Simulated, source
 
@@ -13,8 +14,8 @@ def train(
     start: str | None = None,
     end: str | None = None,
     every: str | None = None,
-    bars: str | None = None,
-    price: str | None = None,
+    bars: BarsOf = None,
+    price: PriceOf = None,
     features: tuple[str, ...] = (),
     take: float = 1.5,
     stop: float = 1.0,
@@ -26,7 +27,7 @@ def train(
     name: str = "model",
     seed: int = 1,
     threads: int = 2,
-    settings: Path | None = None,
+    settings: SettingsFile = None,
     html: Path | None = None,
     simulated: Simulated = None,
     json: Json = False,
@@ -45,10 +46,6 @@ def train(
         Last instant, ISO, UTC; not included.
     every
         Play bars of this interval instead of ticks.
-    bars
-        Take features on these bars, such as 1m, 100t (ticks) or 5000v (volume), instead of what the settings say.
-    price
-        Build bars from this price: mid, bid, ask or trade.
     features
         Features such as rsi_14 or zscore_60, each with a --features of its own; without any, a set without scales.
     take
@@ -71,8 +68,6 @@ def train(
         Seed of everything random, the simulated market included.
     threads
         Threads that fit; they change no bit of the result.
-    settings
-        A settings file for venue and limits; by default tercel.toml in the working folder, else the defaults.
     html
         Where to write the report as a page; by default beside the model.
     """

@@ -27,7 +27,7 @@ def why(
     instrument
         One instrument only, such as EURUSD@oanda, or EURUSD when one venue has it.
     account
-        Name of the account; without it the one whose trader runs, else "paper".
+        Name of the account; without it the one whose trader runs, else the one active last.
     order
         Explain this order, by its number: the signal, the market and the settings behind it, and what became of it.
     last
@@ -82,4 +82,5 @@ def why(
         out.print("nothing has been evaluated yet: no bar has closed")
         return
     lines = [(name, f"{times:,}", meaning, remedy) for times, name, meaning, remedy in found]
-    out.print(table("Evaluations without an order", ("reason", "times", "meaning", "what helps"), lines, left=(0, 2, 3)))
+    title = f"{sum(one[0] for one in found):,} evaluations without an order"
+    out.print(table(title, ("reason", "times", "meaning", "what helps"), lines, left=(0, 2, 3)))

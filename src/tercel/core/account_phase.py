@@ -34,6 +34,7 @@ from tercel.base.codes import (
     RATE_UNKNOWN,
     REWARMED,
     SIZE_BELOW_MIN,
+    SMALL_EDGE,
     WARMING,
 )
 from tercel.base.exact import OVERFLOW_MARK, to_units
@@ -601,7 +602,7 @@ def model_code(A: I, AF: F, slot: i64, edge: f64, volatility: f64, model: i64, s
         return code
     if stale != 0 and A[H_STAMP] - good > A[d + D_STALE_MAX]:
         return LATE_FEATURES
-    return OK if edge >= AF[d + D_ENTER] else NO_SIGNAL
+    return OK if edge >= AF[d + D_ENTER] else SMALL_EDGE
 
 
 @kernel

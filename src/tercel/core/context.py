@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from tercel.base.codes import NO_SIGNAL, REASONS
+from tercel.base.codes import NOTHING_ASKED, REASONS
 from tercel.base.errors import OrderRejected
 from tercel.base.kernel import plain
 from tercel.core import account_phase as phase
@@ -135,7 +135,7 @@ class CoreContext:
         """Record a signal."""
         self._ask(phase.ASK_SIGNAL, side=direction, score=score, confidence=confidence)
 
-    def no_order(self, code: int = NO_SIGNAL) -> None:
+    def no_order(self, code: int = NOTHING_ASKED) -> None:
         """Count why this evaluation ends without an order."""
         if code not in REASONS:
             raise OrderRejected("bad_request", f"no_order: expected a reason code of tercel.base.codes, found {code}")

@@ -8,10 +8,12 @@ from tercel.base.errors import ConfigError
 from tercel.base.html import Shown
 from tercel.base.money import Per, checked
 from tercel.base.time import parse_duration
+from tercel.base.typed import typed
 from tercel.features.spec import Feature, difference, ema, volatility
 from tercel.models.model import Model
 
 
+@typed()
 @dataclass(frozen=True)
 class EmaCross(Shown):
     """Trade the gap between a fast and a slow moving average.
@@ -64,6 +66,7 @@ class EmaCross(Shown):
         return (self.score, self.volatility)
 
 
+@typed()
 @dataclass(frozen=True)
 class ModelRule(Shown):
     """Trade what a trained model proposes, and hold it until a barrier of the model's label.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from tercel.base.codes import NO_SIGNAL
+from tercel.base.codes import NOTHING_ASKED
 from tercel.features.spec import Feature
 
 
@@ -105,7 +105,7 @@ class Context(Protocol):
     def signal(self, direction: int, *, score: float = 0.0, confidence: float = 0.0) -> None:
         """Record a signal: +1, 0 or -1."""
 
-    def no_order(self, code: int = NO_SIGNAL) -> None:
+    def no_order(self, code: int = NOTHING_ASKED) -> None:
         """Count why this evaluation ends without an order (a code of `tercel.base.codes`)."""
 
 

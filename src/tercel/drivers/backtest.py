@@ -13,6 +13,7 @@ from tercel.base.codes import NAMES, NO_MODEL
 from tercel.base.errors import ConfigError, TercelError
 from tercel.base.records import COMMAND, OUT_FILL, OUTPUT, Records
 from tercel.base.time import clock_ns, format_instant
+from tercel.base.typed import typed
 from tercel.core.engine import Engine
 from tercel.core.layout import H_LEDGER, H_QUOTES
 from tercel.core.market_phase import ROW_INPUT, ROW_SLOT, ROW_WORDS
@@ -37,6 +38,11 @@ CURVE_POINTS_MAX = 1_000_000
 CLOSE = ROW_WORDS + BASE_COLUMNS.index("close")
 
 
+@typed(
+    history='tc.history("EURUSD@oanda"), tc.from_frame(…) or tc.SimulatedHistory(…)',
+    features='tc.FeatureSet(tc.bars("1m"), [tc.rsi(14)])',
+    decide="tc.EmaCross(), a trained model, or an instance of your tc.Strategy",
+)
 def backtest(
     history: Source,
     features: FeatureSet | None = None,
@@ -62,9 +68,8 @@ def backtest(
     >>> [one.currency for one in result.by_currency]
     ['JPY', 'USD', 'USDT']
     """
-    _check("history", history, Source, 'tc.history("EURUSD@oanda"), tc.from_frame(…) or tc.SimulatedHistory(…)')
-    _check("features", features, FeatureSet, 'tc.FeatureSet(tc.bars("1m"), [tc.rsi(14)])')
-    _check("decide", decide, (Rule, Model, Strategy), "tc.EmaCross(), a trained model, or an instance of your tc.Strategy")
+    if threads < 1:
+        raise ConfigError(f"backtest: threads: expected 1 or more, found {threads!r}")
     plan = plan or Plan()
     plan = replace(
         plan,
@@ -74,13 +79,6 @@ def backtest(
         venue=venue or plan.venue,
     )
     return Backtest(plan, history, threads, progress, in_sample=in_sample).run()
-
-
-def _check(name: str, given: object, wanted: Any, such_as: str) -> None:
-    """Raise `ConfigError` for an argument of another kind; None is the default."""
-    if given is not None and not isinstance(given, wanted):
-        found = f"the class {given.__name__}" if isinstance(given, type) else repr(given)[:80]
-        raise ConfigError(f"backtest: {name}: expected {such_as}; found {found}")
 
 
 class Backtest:

@@ -24,6 +24,7 @@ from tercel.execution.kernels import E_LATENCY, E_TAKER, EXECUTION_WORDS, RATE_U
 from tercel.market.kernels import PRICE_MAX, Q_HALF_SPREAD, Q_TRADES_QUOTE, QUOTE_WORDS
 from tercel.models.barriers import TripleBarrier
 from tercel.models.training.dataset import Dataset
+from tercel.models.training.folds import TooLittle
 from tercel.models.training.labels import FAR, Quotes, bar_quotes, label, label_side, tick_quotes, with_losses
 
 Progress = Callable[[str, int, int], None]
@@ -100,6 +101,7 @@ class Collector:
     def _dataset(self) -> Dataset:
         if not self._rows:
             raise ConfigError(f"train: {self._history.describe()}: expected bars, found none; take more history or shorter bars")
+        self.bars = int(np.bincount(np.concatenate(self._numbers, axis=1)[1]).max())
         numbers, rows = self._decided()
         self.fingerprint: dict[str, dict[str, Any]] = {}
         parts = []
@@ -119,19 +121,21 @@ class Collector:
             self.inputs, np.ascontiguousarray(features[order]), slots[order], names, stamps[order], ends[order], outcomes[order],
             relatives[order],
         )  # fmt: skip
-        if not data.known.any():
-            refused = ", ".join(f"{count:,} {reason}" for reason, count in self.refused.items()) or "none"
-            raise ConfigError(
-                f"train: {self._history.describe()}: expected bars with a known outcome, found none among {len(data)} decisions; bars at "
-                f"which nothing could be entered: {refused}; take more history, features with a shorter memory than "
-                f"{self.core.program.memory_rows} bars, or fewer rows of volatility than {self._barriers.rows}"
-            )
+        self.decisions, self.known = len(data), int(data.known.sum())
+        if not self.known:
+            what = f"expected bars with a known outcome, found none among {len(data)} decisions{self._lost()}"
+            raise TooLittle(f"train: {self._history.describe()}: {what}")
         return data
 
     @property
     def refused(self) -> dict[str, int]:
         """By reason, how many bars the core said of that nothing could be entered: none of them is in the dataset."""
         return self.engine.reasons()
+
+    def _lost(self) -> str:
+        refused = ", ".join(f"{count:,} {reason}" for reason, count in self.refused.items())
+        memory = f"where data was lost, take features with a shorter memory than {self.core.program.memory_rows} bars"
+        return f"; bars at which nothing could be entered: {refused}; {memory}" if refused else ""
 
     def _decided(self) -> tuple[Integers, Floats]:
         """Numbers and rows of the bars of which the core did not say that nothing could be entered.

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from tercel.base.errors import ConfigError
 from tercel.base.records import Records
 from tercel.base.time import NS_PER_H, format_duration, format_instant, parse_instant
+from tercel.base.typed import typed
 from tercel.drivers.look import Look
 from tercel.features.spec import Bars
 from tercel.market.catalog import Catalog, Dataset
@@ -20,6 +21,8 @@ from tercel.market.instruments import Instrument
 
 FAR = 2**62
 SIMULATED_START_NS = 1_767_614_400 * 1_000_000_000  # Monday 2026-01-05 12:00 UTC: London and New York are both open
+NAMES = 'an instrument such as "EURUSD@oanda", or a list of them'
+INSTANT = 'a text such as "2014-05-01" or "2014-05-01T12:30"'
 PREFERENCE = ("quote", "trade", "bar")
 PREFERENCE_OF_TRADES = ("trade", "bar", "quote")
 
@@ -50,6 +53,7 @@ class Source(Protocol):
         """One line for people."""
 
 
+@typed()
 @dataclass(frozen=True, repr=False)
 class SimulatedHistory(Look):
     """The first hours of a simulated market; the simulator as a feed continues exactly there.
@@ -66,6 +70,10 @@ class SimulatedHistory(Look):
     hours: float
     start_ns: int = SIMULATED_START_NS
     depth: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.hours < FAR / NS_PER_H:
+            raise ConfigError(f"SimulatedHistory: hours: expected more than 0, found {self.hours!r}")
 
     @property
     def end_ns(self) -> int:
@@ -172,6 +180,7 @@ class History(OfSeries):
         return merge(streams, latency_ns, max(4096, CHUNK_ROWS // max(1, len(streams))))
 
 
+@typed(names=NAMES, start=INSTANT, end=INSTANT)
 def history(
     names: str | Sequence[str],
     start: str | None = None,
@@ -196,6 +205,8 @@ def history(
     """
     catalog = catalog or Catalog()
     wanted = [names] if isinstance(names, str) else list(names)
+    if not wanted:
+        raise ConfigError(f"history: names: expected {NAMES}, found an empty list")
     start_ns, end_ns = parse_instant(start) if start else 0, parse_instant(end) if end else FAR
     if start_ns >= end_ns:
         raise ConfigError(f"history: expected a start before the end, found {start} to {end}")

@@ -102,18 +102,31 @@ class HistoryFeed(PacedFeed):
         return skip_rows(stream, position)
 
 
-def make_feed(spec: FeedSpec, plan: Plan, progress: Progress | None = None) -> tuple[Feed, frozenset[str] | None]:
-    """The feed, and which of its instruments are quoted (None: all). Raises `ConfigError`."""
+def make_feed(spec: FeedSpec, plan: Plan, progress: Progress | None = None) -> Feed:
+    """The feed. Raises `ConfigError`."""
     if spec.kind == "simulator":
-        return Simulator(simulated(), seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns), None
+        return Simulator(simulated(), seed=spec.seed, start_ns=spec.start_ns, pace=spec.pace, fast_until_ns=spec.fast_until_ns)
     if spec.kind == "live":
         return live_feed(spec, plan, progress)
+    chosen = replayed(spec, plan)
+    return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns, plan.complete_features.anchor)
+
+
+def replayed(spec: FeedSpec, plan: Plan) -> History:
+    """The history that a replay plays. Raises `ConfigError`."""
     chosen = history(spec.names, spec.start, spec.end, every=spec.every, price=plan.features.clock.price)
     chosen.check(plan.features.clock)
-    return HistoryFeed(chosen, plan.feed_latency_ns, spec.pace, spec.fast_until_ns, plan.complete_features.anchor), chosen.quoted
+    return chosen
 
 
-def live_feed(spec: FeedSpec, plan: Plan, progress: Progress | None = None) -> tuple[Feed, frozenset[str] | None]:
+def quoted_of(spec: FeedSpec, plan: Plan) -> frozenset[str] | None:
+    """Which of a feed's instruments have quotes (None: all). Raises `ConfigError`."""
+    if spec.kind == "replay":
+        return replayed(spec, plan).quoted
+    return frozenset() if spec.kind == "live" and plan.features.clock.price == "trade" else None
+
+
+def live_feed(spec: FeedSpec, plan: Plan, progress: Progress | None = None) -> Feed:
     """A live venue's feed. The venue is asked what its symbols are; nothing is connected yet. Raises `ConfigError`, `VenueUnavailable`."""
     from tercel.market.feeds import live_venues
 
@@ -125,8 +138,7 @@ def live_feed(spec: FeedSpec, plan: Plan, progress: Progress | None = None) -> t
     price = plan.features.clock.price
     chance = random.Random(wall_ns())  # noqa: S311 - it spreads reconnects, no more
     kinds = live_venues.kinds_for(price)
-    feed = live_venues.open_feed(source, instruments, clock=wall_ns, chance=chance, depth=False, kinds=kinds, progress=progress)
-    return feed, frozenset() if price == "trade" else None
+    return live_venues.open_feed(source, instruments, clock=wall_ns, chance=chance, depth=False, kinds=kinds, progress=progress)
 
 
 def simulated() -> tuple[SimulatedSymbol, ...]:
@@ -138,7 +150,7 @@ def simulated() -> tuple[SimulatedSymbol, ...]:
 def make_trader(spec: RunSpec, progress: Progress | None = None) -> Trader:
     """The trader of a description, not started."""
     plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy, spec.model).on(spec.bars, spec.price)
-    feed, quoted = make_feed(spec.feed, plan, progress)
+    feed, quoted = make_feed(spec.feed, plan, progress), quoted_of(spec.feed, plan)
     options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds, spec.spin, spec.feed.identity)
     return Trader(plan, feed, options, quoted, feed.history if isinstance(feed, HistoryFeed) else None)
 

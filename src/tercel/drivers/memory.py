@@ -13,6 +13,7 @@ import numpy as np
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.records import Records
 from tercel.base.time import date_of, parse_duration
+from tercel.base.typed import typed
 from tercel.drivers.history import FAR, OfSeries
 from tercel.market import partitions
 from tercel.market.catalog import Dataset
@@ -43,6 +44,7 @@ class MemoryHistory(OfSeries):
         return merge([iter([one]) for one in self.records], latency_ns, max(4096, CHUNK_ROWS // len(self.records)))
 
 
+@typed()
 def from_frame(
     table: Any,
     name: str | None = None,

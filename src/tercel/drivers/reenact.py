@@ -27,8 +27,7 @@ from tercel.core.setup import CoreConfig
 from tercel.decision.rules import EmaCross, ModelRule
 from tercel.decision.strategy import Strategy
 from tercel.drivers import settings
-from tercel.drivers.history import history
-from tercel.drivers.launch import FeedSpec, RunSpec
+from tercel.drivers.launch import RunSpec, quoted_of
 from tercel.drivers.recovery import layout_of
 from tercel.drivers.seats import Seats
 from tercel.drivers.session import Plan, Progress, compile_core
@@ -146,19 +145,11 @@ def _core_of(account: str, progress: Progress | None) -> tuple[Plan, Replay]:
         raise ConfigError(f"why --at: account {account}: no trader has shown its instruments; start one with `tercel run`") from None
     catalog = Catalog()
     instruments = [catalog.resolve(bytes(one).rstrip(b"\0").decode()) for one in shown]
-    core = plan.core(instruments, _quoted(spec.feed, plan))
+    core = plan.core(instruments, quoted_of(spec.feed, plan))
     compile_core(core, progress)
     replay = Replay(core)
     Seats(plan.decide, account, replay.engine)  # puts the models in place that the log names
     return plan, replay
-
-
-def _quoted(feed: FeedSpec, plan: Plan) -> frozenset[str] | None:
-    """Which instruments are quoted, as `launch.make_feed` has it, without a feed."""
-    price = plan.features.clock.price
-    if feed.kind == "replay":
-        return history(feed.names, feed.start, feed.end, every=feed.every, price=price).quoted
-    return frozenset() if feed.kind == "live" and price == "trade" else None
 
 
 def _restore(account: str, plan: Plan, engine: Engine, log: Log, begin_ns: int) -> int:

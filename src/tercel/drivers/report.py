@@ -82,4 +82,4 @@ def _instrument_rows(result: Result) -> list[tuple[str, ...]]:
 
 def _reasons(result: Result) -> Table:
     rows = [(reason, f"{count:,}", meaning(reason)) for reason, count in result.reasons.items()]
-    return table(f"{result.orders:,} orders sent; reasons for not trading", REASONS, rows, left=(0, 2))
+    return table(f"{result.orders:,} orders sent at {result.bars:,} bars; reasons for not trading", REASONS, rows, left=(0, 2))

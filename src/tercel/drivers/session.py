@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from tercel.base.html import Shown
 from tercel.base.kernel import COMPILED, compile_all, entry
 from tercel.base.time import parse_duration
+from tercel.base.typed import typed
 from tercel.core.engine import kernels
 from tercel.core.sequencer import Sequencer, sequence
 from tercel.core.setup import CoreConfig
@@ -23,6 +24,7 @@ from tercel.risk.limits import Limits
 Progress = Callable[[str, int, int], None]
 
 
+@typed()
 @dataclass(frozen=True)
 class Plan(Shown):
     """What to trade and how; the same plan drives back-test, paper and live.

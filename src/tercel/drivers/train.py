@@ -21,9 +21,11 @@ from tercel import __version__
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.text import console
 from tercel.base.time import clock_ns, format_duration, parse_duration
+from tercel.base.typed import typed
 from tercel.drivers.collect import Collector, Progress
 from tercel.drivers.history import Source
 from tercel.drivers.session import Plan
+from tercel.drivers.shortage import needs
 from tercel.drivers.training_report import report_cell, report_html, report_text
 from tercel.execution.venue import VenueModel
 from tercel.features import spec
@@ -35,7 +37,7 @@ from tercel.models.registry import Registry, check_name
 from tercel.models.training.dataset import Dataset, Predictions
 from tercel.models.training.evaluation import Evaluation, evaluate, select, sharpe_of
 from tercel.models.training.fit import Boosting, gains, lightgbm
-from tercel.models.training.folds import Fold, walk_forward
+from tercel.models.training.folds import Fold, TooLittle, walk_forward
 from tercel.models.training.search import Trial, best, explore, optuna
 from tercel.models.training.walk import Fitted, part, predictions, prepare, walk
 from tercel.risk.limits import Limits
@@ -108,6 +110,12 @@ def default_features(every: str = "1m", price: str = "mid", quoted: bool = True)
     return FeatureSet(spec.bars(every, price), (*close, *strength, *moves, *trend, *swing, *market))
 
 
+@typed(
+    history='tc.history("EURUSD@oanda"), tc.from_frame(…) or tc.SimulatedHistory(…)',
+    features='tc.FeatureSet(tc.bars("1m"), [tc.rsi(14)])',
+    labels="tc.triple_barrier(…)",
+    embargo='a text such as "30m"',
+)
 def train(
     history: Source,
     features: FeatureSet | None = None,
@@ -146,6 +154,8 @@ def train(
     """
     started = clock_ns()
     check_name(name)
+    if threads < 1:
+        raise ConfigError(f"train: threads: expected 1 or more, found {threads!r}")
     lightgbm()
     if search:
         optuna()
@@ -198,8 +208,12 @@ class Trainer:
     def run(self) -> Trained:
         """The result, not registered."""
         settings = self._settings
-        data = self.collector.collect()
-        self._data, self._prepared = data, prepare(data, walk_forward(data, settings.folds, settings.embargo_ns))
+        try:
+            data = self.collector.collect()
+            folds = walk_forward(data, settings.folds, settings.embargo_ns)
+        except TooLittle as error:
+            raise ConfigError(f"{error}; {self._needs()}") from None
+        self._data, self._prepared = data, prepare(data, folds)
         *tested, last = self._prepared
         self._tested, self._trials = tested, max(1, settings.search)
         self._kept: list[tuple[Trial, list[tuple[Fitted, Fitted]], Predictions]] = []  # the best so far
@@ -226,6 +240,11 @@ class Trainer:
             Model(manifest, files), judged, data, found.raw, found.p, found.edge, found.fold, trials, [one.fold for one in tested],
             importance, 0.0,
         )  # fmt: skip
+
+    def _needs(self) -> str:
+        collector, settings = self.collector, self._settings
+        found = (collector.bars, collector.decisions, collector.known)
+        return needs(collector.core, self._plan.features.clock, self._barriers, settings.folds, settings.embargo_ns, found)
 
     def _walked(self, boosting: Boosting, what: str) -> tuple[list[tuple[Fitted, Fitted]], Predictions]:
         tested, settings = self._tested, self._settings

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from tercel.base.html import Shown
 from tercel.base.money import Per, checked
 from tercel.base.time import parse_duration
+from tercel.base.typed import typed
 
 
+@typed()
 @dataclass(frozen=True)
 class VenueModel(Shown):
     """How the modelled venue behaves, in paper trading and back-test alike.

@@ -13,6 +13,7 @@ import numpy as np
 from tercel.base import html
 from tercel.base.errors import ConfigError
 from tercel.base.time import NS_PER_S, format_duration, parse_duration, parse_instant
+from tercel.base.typed import typed
 from tercel.features.opcodes import OPCODES
 from tercel.features.opcodes.table import labels
 from tercel.features.opcodes.times import END, FIRST, GREATEST, LAST, SMALLEST, SUM
@@ -21,6 +22,9 @@ from tercel.features.program import BASE_COLUMNS, CLOCK_NAMES, HOLD, PRICES, RES
 if TYPE_CHECKING:
     from tercel.base.frames import Kind
 
+EVERY: Final = 'a text such as "1m", "100t" or "5000v"'
+LARGER: Final = 'a text such as "5m"'
+COLUMN: Final = 'a feature such as tc.ema(20), or a column such as "close"'
 MEMORY_ROWS_MAX: Final = 1_000_000
 # What a column of a larger bar is of those of its bars.
 FOLDS: Final = {"open": FIRST, "high": GREATEST, "low": SMALLEST, "time": END} | dict.fromkeys(
@@ -43,6 +47,7 @@ class Bars(msgspec.Struct, frozen=True):
         return np.format_float_positional(self.amount, trim="-") + ("t" if self.unit == "ticks" else "v")
 
 
+@typed(every=EVERY)
 def bars(every: str, price: str = "mid") -> Bars:
     """Sample by bars: time ("1s", "1m", "4h"), ticks ("100t") or volume ("5000v", in the instrument's size units).
 
@@ -115,7 +120,7 @@ def _feature(
     factors: Sequence[float] = (),
 ) -> Feature:
     for value in rows:
-        if not 1 <= value <= MEMORY_ROWS_MAX or value != int(value):
+        if not 1 <= value <= MEMORY_ROWS_MAX:
             raise ConfigError(f"{op}: expected a whole number of rows from 1 to {MEMORY_ROWS_MAX:,}, found {value!r}")
     for source in of:
         if isinstance(source, str) and source not in BASE_COLUMNS:
@@ -136,21 +141,25 @@ def _at_least(op: str, rows: float, least: int) -> None:
         raise ConfigError(f"{op}: expected at least {least} rows, found {rows}")
 
 
+@typed(of=COLUMN)
 def sma(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Simple moving average of the last `rows` bars."""
     return _feature("sma", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def ema(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Exponential moving average, alpha = 2 / (rows + 1)."""
     return _feature("ema", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def wma(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Linearly weighted moving average of the last `rows` bars, the newest weighing most."""
     return _feature("wma", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def macd(fast_rows: int = 12, slow_rows: int = 26, signal_rows: int = 9, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Moving average convergence divergence, three columns: the line (fast EMA - slow EMA), `_signal` (its EMA), `_hist` (their gap).
 
@@ -161,126 +170,150 @@ def macd(fast_rows: int = 12, slow_rows: int = 26, signal_rows: int = 9, of: str
     return _feature("macd", [fast_rows, slow_rows, signal_rows], [of], name)
 
 
+@typed(of=COLUMN)
 def rsi(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Wilder's relative strength index, 0 to 100."""
     return _feature("rsi", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def rsi_simple(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Cutler's relative strength index, 0 to 100: from plain sums of the last `rows` gains and losses, so that nothing older matters."""
     return _feature("rsi_simple", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def stoch_rsi(rows: int = 14, k_rows: int = 5, d_rows: int = 3, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Where Wilder's RSI lies in its range of `k_rows` bars, 0 to 100, two columns: k, and `_d`, the mean of the last `d_rows` k."""
     return _feature("stoch_rsi", [rows, k_rows, d_rows], [of], name)
 
 
+@typed(of=COLUMN)
 def returns(rows: int = 1, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Simple return over `rows` bars."""
     return _feature("returns", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def volatility(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Realised volatility: standard deviation of one-bar returns over `rows` bars (at least 2), per bar."""
     _at_least("volatility", rows, 2)
     return _feature("volatility", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def roc(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Rate of change over `rows` bars, in percent."""
     return _feature("roc", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def bollinger(rows: int = 20, deviations: float = 2.0, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Bollinger bands of `rows` bars (at least 2), three columns: the mean, and `deviations` deviations away `_upper`, `_lower`."""
     _at_least("bollinger", rows, 2)
     return _feature("bollinger", [rows], [of], name, factors=[deviations])
 
 
+@typed(of=COLUMN)
 def zscore(rows: int, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Standard deviations above the mean of the last `rows` bars (at least 3: of two, the later is always 1 above or below)."""
     _at_least("zscore", rows, 3)
     return _feature("zscore", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def log_return(rows: int = 1, of: str | Feature = "close", name: str | None = None) -> Feature:
     """Logarithmic return over `rows` bars."""
     return _feature("log_return", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def lag(rows: int = 1, of: str | Feature = "close", name: str | None = None) -> Feature:
     """The value `rows` bars ago."""
     return _feature("lag", [rows], [of], name)
 
 
+@typed(of=COLUMN)
 def rolling_min(rows: int, of: str | Feature = "low", name: str | None = None) -> Feature:
     """The smallest of the last `rows` values: of the lows, unless said otherwise."""
     return _feature("rolling_min", [rows], [of], name, usual=("low",))
 
 
+@typed(of=COLUMN)
 def rolling_max(rows: int, of: str | Feature = "high", name: str | None = None) -> Feature:
     """The greatest of the last `rows` values: of the highs, unless said otherwise."""
     return _feature("rolling_max", [rows], [of], name, usual=("high",))
 
 
+@typed()
 def donchian(rows: int, name: str | None = None) -> Feature:
     """Donchian channel of the last `rows` bars, three columns: the middle, `_upper` (greatest high) and `_lower` (smallest low)."""
     return _feature("donchian", [rows], ["high", "low"], name, usual=("high", "low"))
 
 
+@typed()
 def atr(rows: int = 14, name: str | None = None) -> Feature:
     """Wilder's average true range, in price units."""
     return _feature("atr", [rows], ["high", "low", "close"], name, usual=("high", "low", "close"))
 
 
+@typed(of=COLUMN)
 def volume_ratio(rows: int, of: str | Feature = "volume", name: str | None = None) -> Feature:
     """Volume over its mean of the last `rows` bars, this one included."""
     return _feature("volume_ratio", [rows], [of], name, usual=("volume",))
 
 
+@typed()
 def spread(name: str | None = None) -> Feature:
     """Ask minus bid at the close of the bar."""
     return _feature("spread", [], ["bid", "ask"], name, usual=("bid", "ask"))
 
 
+@typed()
 def mid(name: str | None = None) -> Feature:
     """Middle of bid and ask at the close of the bar."""
     return _feature("mid", [], ["bid", "ask"], name, usual=("bid", "ask"))
 
 
+@typed()
 def difference(left: str | Feature, right: str | Feature, name: str | None = None) -> Feature:
     """left - right, row by row."""
     return _feature("difference", [], [left, right], name, usual=("bid", "ask"))
 
 
+@typed()
 def ratio(left: str | Feature, right: str | Feature, name: str | None = None) -> Feature:
     """left / right, row by row."""
     return _feature("ratio", [], [left, right], name, usual=())
 
 
+@typed()
 def micro_price(name: str | None = None) -> Feature:
     """The middle of bid and ask weighed by the size opposite, at the close of the bar."""
     columns = ("bid", "ask", "bid_size", "ask_size")
     return _feature("micro_price", [], columns, name, usual=columns)
 
 
+@typed()
 def imbalance(name: str | None = None) -> Feature:
     """Quoted size of the bid less that of the ask over both, at the close of the bar, -1 to 1."""
     return _feature("imbalance", [], ("bid_size", "ask_size"), name, usual=("bid_size", "ask_size"))
 
 
+@typed()
 def order_flow(rows: int, name: str | None = None) -> Feature:
     """Order-flow imbalance of the last `rows` bars over the mean size quoted on a side."""
     columns = ("flow", "bid_size", "ask_size")
     return _feature("order_flow", [rows], columns, name, usual=columns)
 
 
+@typed()
 def time_of_day(name: str | None = None) -> Feature:
     """Time of the bar's close in UTC, four columns: the hour, `_sin` and `_cos` of the day's angle, `_weekday` (Monday 0)."""
     return _feature("time_of_day", [], ["time"], name, usual=("time",))
 
 
+@typed(interval=LARGER)
 def every(interval: str, feature: str | Feature, name: str | None = None) -> Feature:
     """A feature, or a column, of larger bars, such as of five minutes among bars of one: `every("5m", ema(20))` is called `ema_20_5m`.
 
@@ -334,6 +367,7 @@ def _source(one: str | Feature) -> str:
     return one if isinstance(one, str) else one.name
 
 
+@typed(clock='tc.bars("1m")', features="a list of features such as tc.rsi(14)")
 @dataclass(frozen=True, repr=False)
 class FeatureSet:
     """A sampling clause and the features taken at its rows: `FeatureSet(bars("1m"), [ema(20), rsi(14)])`.

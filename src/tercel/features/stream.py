@@ -9,6 +9,7 @@ import numpy as np
 
 from tercel.base.builtin import HEADER_BYTES, built_in, usable
 from tercel.base.kernel import COMPILED, F, I, entry, f64, kernel
+from tercel.base.typed import typed
 from tercel.features.program import BASE_COUNT, BLOCK_ROWS, Program, run_block
 
 NAN = float("nan")
@@ -53,6 +54,7 @@ if COMPILED:
         return found
 
 
+@typed(program="what tc.FeatureSet(…).compile() gives")
 class FeatureStream:
     """A program fed by single prices, from zero state.
 

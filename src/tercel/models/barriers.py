@@ -15,6 +15,7 @@ import msgspec
 
 from tercel.base.errors import ConfigError
 from tercel.base.time import parse_duration
+from tercel.base.typed import typed
 from tercel.features.spec import Bars, Feature, volatility
 
 
@@ -33,13 +34,14 @@ class TripleBarrier(msgspec.Struct, frozen=True):
         return volatility(self.rows)
 
 
+@typed(horizon='a text such as "30m"', every='a text such as "1m"')
 def triple_barrier(
     take: float = 1.5, stop: float = 1.0, horizon: str = "30m", rows: int = 50, horizon_bars: float | None = None, every: str = "1m"
 ) -> TripleBarrier:
     """Barriers `take` and `stop` widths away, and the time `horizon` ("30m"); `rows` bars give the volatility.
 
     The bars in the horizon follow from the interval `every` ("1m"); for bars of ticks or volume say how many there are: `horizon_bars`.
-    Raises `ConfigError` for barriers or a horizon that are not positive.
+    Raises `ConfigError` for barriers or a horizon that are not positive, and for less than two `rows`.
 
     >>> import tercel as tc
     >>> tc.triple_barrier(take=2.0, stop=1.0, horizon="25m").width_scale  # the root of twenty-five bars of a minute
@@ -50,11 +52,14 @@ def triple_barrier(
         ("take", take),
         ("stop", stop),
         ("horizon", horizon_ns),
+        ("every", every_ns := parse_duration(every)),
         ("horizon_bars", 1.0 if horizon_bars is None else horizon_bars),
     ):
         if not (math.isfinite(value) and value > 0):
             raise ConfigError(f"triple_barrier: {name}: expected a positive number, found {value!r}")
-    bars_in = horizon_bars if horizon_bars is not None else horizon_ns / parse_duration(every)
+    if rows < 2:
+        raise ConfigError(f"triple_barrier: rows: expected at least 2 bars of volatility, found {rows!r}")
+    bars_in = horizon_bars if horizon_bars is not None else horizon_ns / every_ns
     return TripleBarrier(take, stop, horizon_ns, rows, math.sqrt(bars_in))
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from tercel.base import html
 from tercel.base.errors import ConfigError
+from tercel.base.typed import typed
 from tercel.features.program import Program
 from tercel.features.spec import FeatureSet
 from tercel.models import lightgbm_text, xgboost_json
@@ -94,6 +95,7 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+@typed(shared="a trained model", own='models by instrument, such as {"EURUSD@oanda": model}')
 def with_own(shared: Model, own: Mapping[str, Model]) -> Model:
     """A model with parts of their own for some instruments, {"EURUSD@oanda": model}; the shared parts serve all others.
 

@@ -8,9 +8,11 @@ from tercel.base.errors import ConfigError
 from tercel.base.html import Shown
 from tercel.base.money import Per, checked
 from tercel.base.time import parse_duration
+from tercel.base.typed import typed
 from tercel.risk.kernels import RATE_SLOTS
 
 
+@typed()
 @dataclass(frozen=True)
 class Limits(Shown):
     """What an order must satisfy. A number holds for all, a table holds per key with "" for the rest.

@@ -16,6 +16,12 @@ const minus = (text) => text.replace("-", "−");
 /** A number with a fixed count of decimals and thousands apart by commas. */
 export const number = (value, decimals = 0) => (value === null || value === undefined ? DASH : minus(grouped(decimals).format(value)));
 
+/** A count in few letters: in full below 100,000, then "475 k", "12.3 M", "4,210 M". */
+export function short(count) {
+  if (count === null || count < 1e5) return number(count);
+  return count < 1e6 ? `${number(Math.floor(count / 1e3))} k` : `${number(Math.floor(count / 1e5) / 10, count < 1e8 ? 1 : 0)} M`;
+}
+
 /** A price with the decimals of its instrument, ungrouped, so that digits stand under digits. */
 export const price = (value, decimals) => (value === null || value === undefined ? DASH : minus(value.toFixed(decimals)));
 

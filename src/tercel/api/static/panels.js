@@ -1,7 +1,7 @@
 // The tables. Each keeps its rows by key and touches a cell only when its text changed, so ten updates a second cost little and a screen
 // reader or a selection in the middle of a table is not disturbed.
 
-import { age, clock, date, micros, money, number, parts, price, size } from "./format.js";
+import { age, clock, date, micros, money, number, parts, price, short, size } from "./format.js";
 
 export const STALE_MS = 2000;
 const ROWS_MAX = 60; // of orders and events; the rest is in the journal
@@ -210,9 +210,9 @@ export function latency(state) {
     say(cell[2], micros(item.recent_p99_us));
     wide(bar, share / 2);
     bar.className = `track budget ${share > 1 ? "over" : share > 0.8 ? "near" : ""}`;
-    say(words, !item.recent_count ? "" : share > 1 ? `over ×${share.toFixed(1)}` : `${Math.round(share * 100)} %`);
+    say(words, !item.recent_count ? "" : share > 1 ? `over ×${share < 100 ? share.toFixed(1) : number(share)}` : `${Math.round(share * 100)} %`);
     say(cell[4], number(item.budget_us), "n soft");
-    say(cell[5], number(item.count), "n soft");
+    say(cell[5], short(item.count), "n soft");
   });
 }
 

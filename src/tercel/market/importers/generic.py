@@ -53,21 +53,19 @@ class Header(msgspec.Struct, frozen=True):
 
 
 def recognises(head: Head) -> bool:
-    """True for a header whose names leave nothing open; anything less is read only when the user says `--format csv` or `--columns`."""
-    return not hint(head)
-
-
-def hint(head: Head) -> str:
-    """Why a file is not read as a table with a header; "" when it is.
+    """True for a header whose names leave nothing open; anything less is read only when the user says `--format csv` or `--columns`.
 
     A column that is not known may change what the others mean: price, size and side are those of a book, too. The user has to say it then.
     """
     try:
-        layout = header_of(head, {}).layout
-    except (DataError, ConfigError) as error:
-        return str(error).partition(": ")[2]
-    unknown = ", ".join(filter(None, layout.left_out))[:200]
-    return f"not known: {unknown}; if each row is a {layout.kind} all the same: --format csv" if unknown else ""
+        return not any(header_of(head, {}).layout.left_out)
+    except (DataError, ConfigError):
+        return False
+
+
+def separator_of(line: str) -> str:
+    """The sign between the columns of a line: the commonest."""
+    return max(SEPARATORS, key=line.count)
 
 
 def header_of(head: Head, mapping: Mapping[str, str]) -> Header:
@@ -79,7 +77,7 @@ def header_of(head: Head, mapping: Mapping[str, str]) -> Header:
     if not head.lines:
         raise DataError(f"{path.name}: expected a header of columns, found no line of text")
     first = head.lines[0].decode("utf-8", "replace")
-    separator = max(SEPARATORS, key=first.count)
+    separator = separator_of(first)
     names = tuple(name.strip().strip('"') for name in first.split(separator))
     if not 2 <= len(names) <= COLUMNS_MAX:
         raise DataError(f"{path.name}: expected a header of 2 to {COLUMNS_MAX} columns, found {len(names)}")

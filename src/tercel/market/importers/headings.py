@@ -41,8 +41,18 @@ NEEDED: Final[Mapping[Kind, tuple[str, ...]]] = {
     "quote": ("bid", "ask"), "bar": ("open", "high", "low", "close"), "trade": ("price",),
 }  # fmt: skip
 OPTIONAL: Final[Mapping[Kind, tuple[str, ...]]] = {"quote": ("bid_size", "ask_size"), "bar": ("volume",), "trade": ("size", "side")}
+PRICES: Final = "prices (bid and ask, or price, or open, high, low and close)"
 _ROLE_OF: Final = {name: role for role, names in NAMES.items() for name in names}
 _PAIR: Final = re.compile(r"\s*([a-z_]+)\s*=\s*(.+?)\s*")
+
+
+class Unclear(DataError):
+    """Names of columns that leave something open: `what` it is, and the column to name for each role that is `asked` for."""
+
+    def __init__(self, where: str, what: str, asked: Mapping[str, str]) -> None:
+        pairs = ",".join(f"{role}={column}" for role, column in asked.items())
+        super().__init__(f'{where}: {what}; say which: --columns "{pairs}"')
+        self.what, self.asked = what, asked
 
 
 class Layout(msgspec.Struct, frozen=True):
@@ -81,12 +91,12 @@ def resolve(names: Sequence[str], mapping: Mapping[str, str], where: str) -> Lay
     places = {role: _mapped(names, role, column, where) for role, column in mapping.items()}
     taken = set(places.values())
     for place, name in enumerate(names):
-        role = _ROLE_OF.get(normal(name))
-        if role is None or place in taken or role in mapping:
+        role = role_of(name)
+        if not role or place in taken or role in mapping:
             continue
         if role in places:
             both = f"{names[places[role]]!r} and {name!r}"
-            raise DataError(f'{where}: two columns could be the {role}, {both}; say which: --columns "{role}={name}"')
+            raise Unclear(where, f"two columns could be the {role}, {both}", {role: name})
         places[role] = place
     _name_the_time(places)
     kind = _kind(names, places, where)
@@ -94,8 +104,13 @@ def resolve(names: Sequence[str], mapping: Mapping[str, str], where: str) -> Lay
     chosen = {role: place for role, place in places.items() if role in used}
     idle = sorted(set(mapping) - set(chosen))
     if idle:
-        raise DataError(f"{where}: --columns names {', '.join(idle)}, which a table of {kind}s has not")
+        raise DataError(f"{where}: columns are said for {', '.join(idle)}, which a table of {kind}s has not")
     return Layout(kind, chosen, tuple(names[place] for place in range(len(names)) if place not in chosen.values()))
+
+
+def role_of(name: str) -> str:
+    """The role that a column of this name has, "" when the name is none of the usual ones."""
+    return _ROLE_OF.get(normal(name), "")
 
 
 def normal(name: str) -> str:
@@ -109,7 +124,7 @@ def _mapped(names: Sequence[str], role: str, column: str, where: str) -> int:
         return exact[0]
     if column.isascii() and column.isdigit() and 1 <= int(column) <= len(names):
         return int(column) - 1
-    raise DataError(f"{where}: --columns {role}={column}: expected the name or the number of one column, found {_listed(names)}")
+    raise DataError(f"{where}: column {column!r} for the {role}: expected the name or the number of one column, found {_listed(names)}")
 
 
 def _name_the_time(places: dict[str, int]) -> None:
@@ -134,8 +149,10 @@ def _kind(names: Sequence[str], places: dict[str, int], where: str) -> Kind:
     if not whole:
         missing += sorted(_missing(places), key=len)[0]
     if missing:
-        example = ",".join(f"{role}=…" for role in missing)
-        raise DataError(f'{where}: found no column of the {" and ".join(missing)} among {_listed(names)}; say which: --columns "{example}"')
+        bare = not whole and not any(role in places for needed in NEEDED.values() for role in needed)
+        lacking = [PRICES if bare and role == "price" else role for role in missing]
+        what = f"found no column of the {' and of '.join(lacking)} among {_listed(names)}"
+        raise Unclear(where, what, dict.fromkeys(missing, "…"))
     return whole[0]
 
 

@@ -13,11 +13,11 @@ from typing import Final
 
 from tercel.base.errors import ConfigError, DataError
 from tercel.base.time import format_duration
-from tercel.market.importers import generic
+from tercel.market.importers import unknown
 from tercel.market.importers.batch import Batch, Format, Head, NoRows, Options, Zone
 from tercel.market.importers.clock import parse_zone
 from tercel.market.importers.decimals import Decimals
-from tercel.market.importers.detect import detect, formats, named, read_head
+from tercel.market.importers.detect import detect, named, read_head
 from tercel.market.importers.headings import parse_mapping
 from tercel.market.importers.report import FileReport, ImportReport, Skipped, series_report
 from tercel.market.importers.times import ORDERS
@@ -43,7 +43,7 @@ def import_files(
     report = ImportReport()
     chosen = list(_choose(given, options, report))
     if not chosen:
-        first = f"; {report.skipped[0].path}: {report.skipped[0].reason}" if report.skipped else f"; known are {', '.join(formats())}"
+        first = f"; {report.skipped[0].path}: {report.skipped[0].reason}" if report.skipped else f"; {unknown.FORMATS_SHOWN}"
         raise DataError(f"{', '.join(str(path) for path in given)}: found no file of a known format to import{first}")
     try:
         with Writer(root, buffer_bytes_max) as writer:
@@ -99,10 +99,11 @@ def _format(head: Head, options: Options) -> Format:
     name = options.format or (TABLE if options.columns else None)
     found = named(name) if name else detect(head)
     if found is None:
-        as_table = f"; as a table: {generic.hint(head)}" if head.lines and head.lines[0].isascii() and b"\0" not in head.data else ""
-        raise DataError(f"{head.path}: unknown format; known are {', '.join(formats())} (--format says which){as_table}")
+        raise DataError(f"{head.path}: {unknown.unknown_format(head, options)}")
     if found.left_out:
         raise DataError(f"{head.path}: {found.title} is not imported: {found.left_out}")
+    if found.name == TABLE:
+        unknown.check_table(head, options)
     return found
 
 

@@ -19,7 +19,7 @@ from tercel.market.importers import times as instants
 from tercel.market.importers.batch import Batch, Floats, Times, bars, quotes, refuse
 from tercel.market.importers.clock import Clock, parse_zone
 from tercel.market.importers.generic import BASIS, SIDES, check_grid, interval_of, trades
-from tercel.market.importers.headings import NEEDED, OPTIONAL, Layout, resolve
+from tercel.market.importers.headings import NEEDED, OPTIONAL, Layout, Unclear, resolve
 
 INDEX: Final = "index"
 
@@ -41,7 +41,10 @@ def batch_of(
     """
     given = columns_of(table)
     path = Path(where)
-    layout = resolve(list(given), columns, where)
+    try:
+        layout = resolve(list(given), columns, where)
+    except Unclear as error:
+        raise DataError(f"{where}: {error.what}; say which: columns={dict(error.asked)}") from None
     if "symbol" in layout.places:
         raise DataError(f"{where}: the table has a column of symbols; give a table for each instrument: {{'EURUSD@mine': table, …}}")
     arrays = list(given.values())

@@ -49,6 +49,11 @@ _COMPACT: Final = (
 ORDERS: Final = ("dmy", "mdy")
 
 
+def is_time(text: str) -> bool:
+    """Whether a cell could be a whole time: since 1970 in any unit, or a calendar date with or without a time of day."""
+    return any(re.match(pattern, text) for pattern in (_EPOCH, _COMPACT, _YEAR_FIRST, _YEAR_LAST))
+
+
 class TimeForm(NamedTuple):
     """How a table writes its times: the unit since 1970, or the pattern of its dates and the order of day and month."""
 

@@ -34,13 +34,18 @@ def venue_of(path: Path, batch: Batch, options: Options) -> str:
         return check_venue(options.venue, "--venue")
     if batch.venue and (said := normal(batch.venue)):
         return check_venue(said, f"{path.name}: source")
-    tokens = dict.fromkeys(ALIASES.get(token, token) for token in _SPLIT.split(path.stem.lower()))
-    found = "-".join(token for token in tokens if token in VENUES) or home_venue(batch.symbol)
-    if found is None:
+    found = likely_venue(path, batch.symbol)
+    if not found:
         raise ConfigError(
             f"{path.name}: nothing says which venue {batch.symbol} was recorded at; say it with --venue, for example --venue oanda"
         )
     return found
+
+
+def likely_venue(path: Path, symbol: str) -> str:
+    """The venue that the file's name says, else the symbol's home, else ""."""
+    tokens = dict.fromkeys(ALIASES.get(token, token) for token in _SPLIT.split(path.stem.lower()))
+    return "-".join(token for token in tokens if token in VENUES) or home_venue(symbol) or ""
 
 
 def normal(source: str) -> str:
@@ -52,15 +57,18 @@ def normal(source: str) -> str:
 
 def symbol_of(path: Path, options: Options) -> str:
     """The symbol of a text file that does not name it: the option, else a known symbol in its name. Raises `ConfigError` if none is."""
-    if options.symbol:
-        return options.symbol
-    for token in _SPLIT.split(path.stem):
-        for word in (token, _without_period(token), token.upper()):
-            if word and known(word):
-                return word
-    raise ConfigError(
-        f"{path.name}: neither the rows nor the file's name say the symbol; say it with --symbol, for example --symbol EURUSD"
-    )
+    found = options.symbol or likely_symbol(path)
+    if not found:
+        raise ConfigError(
+            f"{path.name}: neither the rows nor the file's name say the symbol; say it with --symbol, for example --symbol EURUSD"
+        )
+    return found
+
+
+def likely_symbol(path: Path) -> str:
+    """The first symbol in the file's name that the built-in table knows, else ""."""
+    tokens = _SPLIT.split(path.stem)
+    return next((word for token in tokens for word in (token, _without_period(token), token.upper()) if word and known(word)), "")
 
 
 def _without_period(token: str) -> str:

@@ -14,10 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import ConfigError
+from tercel.base.time import format_duration
 from tercel.models.training.dataset import Dataset
 
 FOLDS_MAX = 100
 Integers = npt.NDArray[np.int64]
+
+
+class TooLittle(ConfigError):
+    """The history is too short for the settings of a training."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Fold:
 def walk_forward(data: Dataset, folds: int, embargo_ns: int) -> list[Fold]:
     """The folds, and behind them the final one, which tests nothing and learns from all: it calibrates on the last block.
 
-    Rows without known outcomes are tested but not learned from. Raises `ConfigError` for a number of folds or an embargo out of range, and
-    where a block has no row.
+    Rows without known outcomes are tested but not learned from. Raises `ConfigError` for a number of folds or an embargo out of range,
+    `TooLittle` where a block has no row.
     """
     if not 1 <= folds <= FOLDS_MAX:
         raise ConfigError(f"train: folds: expected 1 to {FOLDS_MAX}, was {folds}")
@@ -44,7 +49,7 @@ def walk_forward(data: Dataset, folds: int, embargo_ns: int) -> list[Fold]:
         raise ConfigError(f"train: embargo: expected 0 or more, was {embargo_ns} ns")
     blocks = folds + 2
     if len(data) < blocks:
-        raise ConfigError(f"train: expected at least {blocks} decisions for {folds} folds, found {len(data)}; take more history")
+        raise TooLittle(f"train: expected at least {blocks} decisions for {folds} folds, found {len(data)}")
     # A block begins at an instant, so that decisions of one instant stay together.
     starts = [int(data.stamp[block * len(data) // blocks]) for block in range(blocks)]
     starts.append(int(data.stamp[-1]) + 1)
@@ -65,8 +70,8 @@ def walk_forward(data: Dataset, folds: int, embargo_ns: int) -> list[Fold]:
     for fold in made:
         for what, found in (("train", fold.train), ("calibrate", fold.calibrate)):
             if not len(found):
-                raise ConfigError(
-                    f"train: fold {fold.number or 'final'}: expected rows to {what} on, found none in its block that end "
-                    f"{embargo_ns} ns before the next; take more history, fewer folds, a shorter horizon or embargo"
+                raise TooLittle(
+                    f"train: fold {fold.number or 'final'}: expected decisions to {what} on, found none in its stretch whose outcome is "
+                    f"known {format_duration(embargo_ns)} before the next"
                 )
     return made
