@@ -149,9 +149,10 @@ def test_neither_polls_nor_seeks_change_the_book(seek: int) -> None:
 def test_a_market_with_a_book_is_traded() -> None:
     """The core takes the records in: a rule trades, and nothing is refused."""
     plan = Plan(decide=EmaCross(5, 20))
-    result = Backtest(plan, SimulatedHistory(seed=5, hours=1.0, depth=5)).run()
+    market = SimulatedHistory(seed=5, hours=1.0, depth=5)
+    result = Backtest(plan, market).run()
     assert len(result.fills)
-    assert SimulatedHistory(seed=5, hours=1.0, depth=5).end_ns == SimulatedHistory(seed=5, hours=0.0).start_ns + NS_PER_H
+    assert market.end_ns == market.start_ns + NS_PER_H
 
 
 def test_a_depth_that_makes_no_sense_is_refused() -> None:
