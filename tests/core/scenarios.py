@@ -7,6 +7,7 @@
     in   1m    bar EURUSD 1.10000 1.20000                  the same with open and close; it opened a minute before
     out  intent EURUSD buy 3 market id=1                   everything the core says about this input, in order
     in   2m    model up                                    from here on the model "up" scores every bar; "none" is none, see `MODELS`
+    in   2m    order EURUSD buy 3 limit 1.09000            a person gives an order
     in   2m    gap EURUSD                                  data of it was lost
     in   2m    late 1                                      features take too long from here on; 0: no longer
     end  position EURUSD 3                                 see `_ended`
@@ -38,6 +39,7 @@ from tercel.base.records import (
     GAP,
     HALT,
     MODEL,
+    ORDER,
     OUT_DENIED,
     OUT_FILL,
     OUT_INTENT,
@@ -242,6 +244,11 @@ def record_of(text: str, script: Script) -> Records:
         record["kind"] = COMMAND
         record["instrument"] = INSTRUMENTS[rest[1]].id if len(rest) > 1 else 0
         record.view(np.int64)[3:5] = MODEL, script.models[rest[0]]
+        return record
+    if kind == "order":
+        one, side, size, limit = INSTRUMENTS[rest[0]], rest[1], rest[2], rest[-1] if "limit" in rest else "0"
+        record["kind"], record["instrument"], record["side"] = COMMAND, one.id, {"buy": 1, "sell": -1, "neither": 0}[side]
+        record.view(np.int64)[3:6] = ORDER, round(float(size) * 10**one.size_decimals), round(float(limit) * 10**one.price_decimals)
         return record
     if kind == "late":
         record["kind"] = DEGRADE

@@ -45,6 +45,7 @@ BASIS_TRADE, BASIS_BID, BASIS_ASK, BASIS_MID = 0, 1, -1, 2
 # Commands.
 HALT, RESUME, EPOCH, REWARM = 1, 2, 3, 4
 MODEL: Final = 5  # from here on the model `value` scores the instrument of the header, or all when that is 0; value 0 is none
+ORDER: Final = 6  # an order that a person gives: see `COMMAND_VIEW`
 # Degradations.
 FEATURES_LATE: Final = 1  # value 1: features take too long, stand on the last good ones; 0: they are in time again
 
@@ -68,6 +69,8 @@ TIMER_VIEW: Final = np.dtype([*_HEADER, ("interval_ns", "<i8"), ("unused", "<i8"
 """`ts_event` is the boundary that has passed; `ts_recv` = boundary + grace."""
 
 COMMAND_VIEW: Final = np.dtype([*_HEADER, ("code", "<i8"), ("value", "<i8"), ("unused", "<i8", (2,)), ("ref", "<i8")])
+"""An ORDER is for the instrument and `side` of its header: `value` is its size, the first `unused` word its limit price (0: at the market),
+both integers in the instrument's decimals; `ref` names it, see `tercel.journal.entries.ref_of`."""
 
 REPORT_VIEW: Final = np.dtype([*_HEADER, ("order", "<i8"), ("price", "<i8"), ("size", "<i8"), ("fee_micros", "<i8"), ("execution", "<i8")])
 """A venue's execution report; price and size are integers in the instrument's decimals, `side` is the execution type."""

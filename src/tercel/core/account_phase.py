@@ -52,6 +52,7 @@ from tercel.base.records import (
     INSTRUMENT_MASK,
     KIND_SHIFT,
     MARKET_KINDS_MAX,
+    ORDER,
     OUT_CANCEL,
     OUT_DENIED,
     OUT_EXPIRED,
@@ -62,6 +63,7 @@ from tercel.base.records import (
     OUTPUT_WORDS,
     RESUME,
     REWARM,
+    SIDE_SHIFT,
     TS_EVENT,
     TS_RECV,
     WORDS,
@@ -128,6 +130,7 @@ from tercel.execution.kernels import (
     E_LATENCY,
     E_OPEN,
     EXECUTION_WORDS,
+    GOOD_TILL_CANCEL,
     IMMEDIATE,
     LIMIT,
     MARKET,
@@ -700,6 +703,37 @@ def request_code(A: I, slot: i64, kind: i64, side: i64, size: i64, price: i64) -
 
 
 @kernel
+def ask_order(
+    A: I, AF: F, C: I, W: I, WF: F, LIFE: I, slot: i64, kind: i64, side: i64, size: i64, price: i64, tif: i64, score: f64, confidence: f64
+) -> i64:
+    """An order that a strategy or a person asks for: sent, or counted and said why not. Returns the reason code."""
+    code = request_code(A, slot, kind, side, size, price)
+    if code != OK:
+        deny(A, AF, C, W, WF, slot, side, code, price, size, score, confidence)
+        return code
+    order_type = LIMIT if kind == ASK_LIMIT else MARKET
+    return order_new(A, AF, C, W, WF, LIFE, slot, side, order_type, size, price, tif, score, confidence)
+
+
+@kernel
+def order_by_hand(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, T: I, t: i64) -> None:
+    """The ORDER command at word t, asked for as a strategy would. One output answers it: an intent, or a denial of whatever reason."""
+    identifier = T[t + HEAD] & INSTRUMENT_MASK
+    slot = A[A[H_SLOT_OF] + identifier] if identifier < A[H_IDS] else -1
+    if slot < 0:
+        return
+    side = (T[t + HEAD] >> SIDE_SHIFT) & BYTE_MASK
+    if side > BYTE_MASK // 2:
+        side -= BYTE_MASK + 1
+    size = T[t + BODY + 1]
+    price = T[t + BODY + 2]
+    kind = ASK_MARKET if price == 0 else ASK_LIMIT
+    code = ask_order(A, AF, C, W, WF, LIFE, slot, kind, side, size, price, GOOD_TILL_CANCEL, 0.0, 0.0)
+    if code != OK and code < DENIALS_MIN:
+        say(A, AF, C, W, WF, OUT_DENIED, slot, side, code, 0, price, size, 0.0, 0.0)
+
+
+@kernel
 def apply_request(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, Q: I, QF: F, slot: i64, x: i64) -> i64:
     """One request of a Python strategy for the instrument of the row it was asked about. A fault code or 0."""
     kind = Q[x + REQ_TYPE]
@@ -720,14 +754,7 @@ def apply_request(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, Q: I, QF: F, slot: i6
         side = Q[x + REQ_SIDE]
         size = Q[x + REQ_SIZE]
         price = Q[x + REQ_PRICE] if kind == ASK_LIMIT else 0
-        score = QF[x + REQ_SCORE]
-        confidence = QF[x + REQ_CONFIDENCE]
-        code = request_code(A, slot, kind, side, size, price)
-        if code != OK:
-            deny(A, AF, C, W, WF, slot, side, code, price, size, score, confidence)
-        else:
-            order_type = LIMIT if kind == ASK_LIMIT else MARKET
-            order_new(A, AF, C, W, WF, LIFE, slot, side, order_type, size, price, Q[x + REQ_TIF], score, confidence)
+        ask_order(A, AF, C, W, WF, LIFE, slot, kind, side, size, price, Q[x + REQ_TIF], QF[x + REQ_SCORE], QF[x + REQ_CONFIDENCE])
     return 0
 
 
@@ -774,7 +801,9 @@ def apply_input(A: I, AF: F, C: I, W: I, WF: F, LIFE: I, T: I, TF: F) -> i64:
     stamp = T[t + TS_RECV]
     A[H_STAMP] = stamp
     if kind > MARKET_KINDS_MAX:
-        if kind == COMMAND:
+        if kind == COMMAND and T[t + BODY] == ORDER:
+            order_by_hand(A, AF, C, W, WF, LIFE, T, t)
+        elif kind == COMMAND:
             return apply_command(A, AF, C, W, WF, LIFE, T[t + BODY], T[t + BODY + 1])
         return 0
     if kind == DAY_ROLL:
