@@ -7,7 +7,7 @@ import pytest
 from tercel.base.errors import JournalError
 from tercel.base.records import OUTPUT, TICK
 from tercel.journal import entries
-from tercel.journal.entries import Command, Config, Hash, Note, Payload, Session
+from tercel.journal.entries import Command, Config, Hash, Note, Order, Payload, Session
 
 PAYLOADS: list[Payload] = [
     Session("main", 7, "paper", 1_400_000_000_000_000_000, "s", "l", "p", "0.1.0"),
@@ -15,6 +15,7 @@ PAYLOADS: list[Payload] = [
     Command(1, "operator", "too fast"),
     Hash(2**62, "ab" * 16),
     Note(entries.REWARMED, "gap of 3 minutes"),
+    Order(9, entries.ref_of("ann-1"), "ann-1", "ann", 7, -1, 50_000, 108_412, 1_400_000_000_000_000_000, 3, 12, 0),
 ]
 
 
@@ -28,7 +29,7 @@ def test_a_payload_comes_back_from_its_bytes(payload: Payload) -> None:
 
 def test_numbers_of_kinds_never_change() -> None:
     """They stand in journals that outlive this program."""
-    expected = {1: "session", 2: "config", 3: "outputs", 4: "command", 5: "hash", 6: "note"}
+    expected = {1: "session", 2: "config", 3: "outputs", 4: "command", 5: "hash", 6: "note", 7: "order"}
     assert expected == entries.KIND_NAMES
 
 
@@ -53,7 +54,7 @@ def test_bytes_that_do_not_fit_are_refused_by_kind(data: bytes) -> None:
 
 def test_an_unknown_kind_is_refused() -> None:
     """Outputs have a decoder of their own."""
-    for kind in (0, 3, 7):
+    for kind in (0, 3, 8):
         with pytest.raises(JournalError, match=f"found {kind}; read it with the Tercel that wrote it"):
             entries.decode(kind, b"")
 

@@ -9,7 +9,7 @@ warmed up from what the log still has, and entries wait for the program's declar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tercel.base.records import DAY_ROLL, MODEL, OUT_CANCEL, OUT_FILL, OUTPUT, T
 from tercel.core.engine import Engine
 from tercel.core.layout import H_CURRENCY, H_FILL_NUMBER, H_IDENTITY, H_LEDGER, H_ORDER_NUMBER, H_QUOTES, H_RISK, ID_INPUT
 from tercel.core.sequencer import S_MARKET, S_NUMBER, S_STAMP, Sequencer, command
+from tercel.drivers.by_hand import entry_of, inputs_in
 from tercel.drivers.result import book_of, mark_value
 from tercel.execution.lifecycle import CANCELED, OPEN
 from tercel.journal import entries, snapshots
@@ -55,6 +56,7 @@ class Past:
     layout_hash: str  # of the last session; "" when there was none
     feed: str  # likewise
     market_inputs: dict[int, int]  # market records before the session that began at this input
+    orders: list[entries.Order] = field(default_factory=list)  # by hand
 
     def market_before(self, number: int) -> int:
         """Market records before input `number`, as far as the sessions say: exact where a session began."""
@@ -69,6 +71,10 @@ def read_past(journal: Journal) -> Past:
         past.last_input = max(past.last_input, entry.input_number)
         if entry.kind == entries.OUTPUTS:
             outputs.append(entries.decode_outputs(entry.payload))
+        elif entry.kind == entries.ORDER:
+            order = entries.decode(entry.kind, entry.payload)
+            assert isinstance(order, entries.Order)
+            past.orders.append(order)
         elif entry.kind == entries.SESSION:
             session = entries.decode(entry.kind, entry.payload)
             assert isinstance(session, entries.Session)
@@ -122,10 +128,13 @@ class Recovery:
         self._seating = seating  # commands that seat models, in order of their time
         self.feed = ""  # when set, an account that was fed with another one is refused
         self.made: list[Records] = []  # outputs of the replay; the engine's sink appends here
+        self.orders: list[entries.Order] = []  # by hand, all that the journal holds once this has run
+        self._replayed_orders: list[tuple[int, Records]] = []  # input number and record of those that were replayed
 
     def run(self, *, replay_all: bool = False) -> Recovered:
         """Recover. `replay_all` is for a strategy with state of its own: it is replayed from where it began, not from a later snapshot."""
         past = read_past(self._journal)
+        self.orders = past.orders
         if self.feed and past.feed and self.feed != past.feed:
             raise ConfigError(f"account {self._folder.name}: it lives on {past.feed}, this run is {self.feed}; use another --account")
         if self._log.last == 0 and not len(past.outputs) and past.last_input == 0:
@@ -173,6 +182,7 @@ class Recovery:
                     f"({len(together)} records against {len(logged)}); the log was changed, or written with other settings"
                 )
             self._engine.push(together[: len(logged)])
+            self._replayed_orders += [(first + count + place, logged[place].copy()) for place in inputs_in(logged)]
             count += len(logged)
             ahead = together[len(logged) :]  # of the very instant at which this part ends, such as a timer behind a day roll
         if len(ahead):
@@ -193,6 +203,13 @@ class Recovery:
             )
         missing = made[len(known) :]
         if len(missing):
+            noted = {order.input_number for order in self.orders}
+            for number, record in self._replayed_orders:
+                if number not in noted:
+                    order = entry_of(number, record, [missing])
+                    self.orders.append(order)
+                    kind, payload = entries.encode(order)
+                    self._journal.append(kind, number, payload)
             self._journal.append(entries.OUTPUTS, int(missing["input"][-1]), entries.encode_outputs(missing))
             self._journal.commit()
         return len(missing)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from tercel import __version__
 from tercel.base import codes, paths
-from tercel.base.errors import ConfigError, TercelError
+from tercel.base.errors import ConfigError, DataError, TercelError
 from tercel.base.kernel import COMPILED
 from tercel.base.records import (
     DEGRADE,
@@ -28,6 +28,7 @@ from tercel.base.records import (
     FEATURES_LATE,
     HALT,
     MODEL,
+    ORDER,
     OUT_DENIED,
     OUT_FILL,
     OUT_INTENT,
@@ -40,7 +41,7 @@ from tercel.core.engine import Engine
 from tercel.core.layout import H_ACCOUNT
 from tercel.core.sequencer import S_DECREASED, command
 from tercel.core.step import Step
-from tercel.drivers import schedule
+from tercel.drivers import by_hand, schedule
 from tercel.drivers.anchor import Warming
 from tercel.drivers.history import Source
 from tercel.drivers.late import LateWatch
@@ -50,11 +51,13 @@ from tercel.drivers.seats import Seats
 from tercel.drivers.session import Plan, Progress, compile_core
 from tercel.drivers.settings import hash_of, text_of
 from tercel.journal import entries
+from tercel.journal.by_hand import ByHand
 from tercel.journal.input_log import InputLog
 from tercel.journal.journal import Journal
 from tercel.journal.journal import Sync as JournalSync
 from tercel.market.feeds.base import Feed
-from tercel.observe.control import HALTED, REFUSED, RUNNING, TAKEN, ControlServer, Request
+from tercel.observe import by_hand as words
+from tercel.observe.control import HALTED, OTHER, REFUSED, RUNNING, TAKEN, ControlServer, Request
 from tercel.observe.live import LiveWriter
 from tercel.observe.stages import DECIDE, FEATURES, FEED, JOURNAL, LOG, PUBLISH, SEQUENCE, TOTAL
 from tercel.risk.kernels import K_HALTED
@@ -62,6 +65,7 @@ from tercel.risk.kernels import K_HALTED
 POLL_LIMIT: Final = 1_024  # records taken per turn; what is due beyond that waits in the feed
 IDLE_NS_MAX: Final = 2 * NS_PER_MS  # longest sleep, so that a halt is seen at once
 STAGED_EVERY: Final = 16
+CAUGHT_UP_MAX: Final = 8  # polls before an order by hand; with more still waiting, it comes among them
 NOTHING: Final = empty(0)
 PUBLISH_NS: Final = 50 * NS_PER_MS
 SNAPSHOT_NS: Final = 60 * NS_PER_S
@@ -130,6 +134,7 @@ class Trader:
         recovery.feed = self.options.feed
         self._outputs = recovery.made
         self.recovered = recovery.run(replay_all=self._has_python_strategy)
+        self._by_hand = ByHand(recovery.orders)
         self._outputs = []
         self._open_session(self.recovered)
         self.feed.seek(self.sequencer.market_inputs)
@@ -248,6 +253,10 @@ class Trader:
             return False
         polled = clock_ns()
         self._histograms[FEED].record(polled - turn_started)
+        self._take_in(records, polled)
+        return True
+
+    def _take_in(self, records: Records, polled: int) -> None:
         if self._orders.waiting:
             for part in self._orders.cut(records):
                 self._apply(part, clock_ns())
@@ -255,7 +264,6 @@ class Trader:
             self._apply(records, polled)
         assert self._publisher is not None
         self._publisher.seen(records, wall_ns())
-        return True
 
     def _pass_time(self, wall: int) -> None:
         """Nothing has come: let timers that are due close their bars now, not when the next record comes. The stream is the same."""
@@ -263,11 +271,34 @@ class Trader:
         if not due:
             return
         now = self.feed.source_now_ns(wall)
+        self._seat(now)
+        if now >= due:
+            self._wait_until(now)
+
+    def _seat(self, now: int) -> None:
         for order in self._orders.due(now) if self._orders.waiting else ():
             self._apply(order)
-        if now >= due:
-            for part in self.sequencer.push(NOTHING, now):
-                self._core(part, clock_ns())
+
+    def _wait_until(self, now: int) -> None:
+        for part in self.sequencer.push(NOTHING, now):
+            self._core(part, clock_ns())
+
+    def _catch_up(self) -> int:
+        """Let the core know all that has come and all that time has caused by now. Core time now, 0 when that cannot be known.
+
+        What does not come from the market is as old as the moment it comes in, not as the last tick: else a quote that stands for an hour
+        would look fresh to it.
+        """
+        wall = wall_ns()
+        for _ in range(CAUGHT_UP_MAX):
+            records = self.feed.poll(wall, POLL_LIMIT)
+            if not len(records):
+                now = self.feed.source_now_ns(wall)
+                self._seat(now)
+                self._wait_until(now)
+                return now
+            self._take_in(records, clock_ns())
+        return 0
 
     def _apply(self, records: Records, started: int | None = None) -> None:
         """Sequence records and push them through everything. `started` times them.
@@ -344,6 +375,9 @@ class Trader:
         self._outputs.clear()
 
     def _obey(self, request: Request) -> None:
+        if request.command == ORDER:
+            self._take_order(request)
+            return
         self._note(entries.Command(request.command, request.who, request.why))
         self.journal.commit()
         if request.command == MODEL:
@@ -364,6 +398,36 @@ class Trader:
             return
         self._apply(order)  # outside: a fault of the core is no refusal, it ends the trader
         self.control.acknowledge(request, self.engine.input_number, TAKEN)
+
+    def _take_order(self, request: Request) -> None:
+        """An order by hand. One that the journal knows is answered as it was; any other is answered once the journal holds it."""
+        try:
+            asked = words.read(request.why, words.Asked)
+            if asked.instrument not in {one.id for one in self.core.instruments}:
+                raise DataError(f"order: instrument id {asked.instrument} is not traded here")
+        except DataError as error:
+            self.control.acknowledge(request, 0, REFUSED, str(error))
+            return
+        known = self._by_hand.find(asked.client_id)
+        if known is not None and not by_hand.same(known, asked):
+            self.control.acknowledge(request, known.input_number, OTHER, by_hand.answer_to(known, repeated=True))
+            return
+        given = known or self._give(asked, request.who)
+        self.control.acknowledge(request, given.input_number, TAKEN, by_hand.answer_to(given, repeated=known is not None))
+
+    def _give(self, asked: words.Asked, who: str) -> entries.Order:
+        stamp = self._catch_up()
+        if self.control.killed and not self.halted:
+            self._apply(command(HALT, 0))
+        (part,) = self.sequencer.push(by_hand.input_of(asked, stamp))  # alone: what was due by then has come before
+        self.log.append(part)
+        self.engine.push(part)
+        given = by_hand.entry_of(self.engine.input_number, part[0], self._outputs, asked.client_id, who)
+        self._note(given)
+        self._keep_outputs(clock_ns())  # both in one batch: a crash leaves both, or neither
+        self.journal.sync()  # somebody is told
+        self._by_hand.add(given)
+        return given
 
     def _housekeeping(self, now: int, state: str) -> None:
         if now - self._published >= PUBLISH_NS:

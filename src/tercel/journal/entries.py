@@ -6,6 +6,7 @@ bytes of their `OUTPUT` records. Numbers and field names are never reused for an
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -14,8 +15,10 @@ import numpy as np
 from tercel.base.errors import JournalError
 from tercel.base.records import OUTPUT, Records
 
-SESSION, CONFIG, OUTPUTS, COMMAND, HASH, NOTE = 1, 2, 3, 4, 5, 6
-KIND_NAMES: Final = {SESSION: "session", CONFIG: "config", OUTPUTS: "outputs", COMMAND: "command", HASH: "hash", NOTE: "note"}
+SESSION, CONFIG, OUTPUTS, COMMAND, HASH, NOTE, ORDER = 1, 2, 3, 4, 5, 6, 7
+KIND_NAMES: Final = {
+    SESSION: "session", CONFIG: "config", OUTPUTS: "outputs", COMMAND: "command", HASH: "hash", NOTE: "note", ORDER: "order",
+}  # fmt: skip
 
 REWARMED, RECOVERED = "rewarmed", "recovered"
 """What a `Note` is about: market state rebuilt by warm-up, or from snapshot and input log."""
@@ -64,11 +67,35 @@ class Note(msgspec.Struct, frozen=True):
     text: str
 
 
-Payload = Session | Config | Command | Hash | Note
-_STRUCTS: Final[dict[int, type[Payload]]] = {SESSION: Session, CONFIG: Config, COMMAND: Command, HASH: Hash, NOTE: Note}
+class Order(msgspec.Struct, frozen=True):
+    """An order that a person gave and the core's answer to it. It stands in one batch with the outputs of that input, before them."""
+
+    input_number: int
+    ref: int  # names it in the input log: `ref_of` its client_id
+    client_id: str  # what its giver calls it; "" when a crash left its ref alone
+    who: str
+    instrument: int
+    side: int
+    size: int  # in 10^-size_decimals
+    price: int  # the limit in 10^-price_decimals; 0 at the market
+    time_ns: int  # core time
+    epoch: int  # with `order` the id of what was sent
+    order: int  # 0: it was denied
+    code: int  # the reason of a denial, 0: it was sent
+
+
+Payload = Session | Config | Command | Hash | Note | Order
+_STRUCTS: Final[dict[int, type[Payload]]] = {
+    SESSION: Session, CONFIG: Config, COMMAND: Command, HASH: Hash, NOTE: Note, ORDER: Order,
+}  # fmt: skip
 _KINDS: Final = {struct: kind for kind, struct in _STRUCTS.items()}
 _DECODERS: Final = {kind: msgspec.msgpack.Decoder(struct) for kind, struct in _STRUCTS.items()}
 _encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def ref_of(client_id: str) -> int:
+    """63 bits that stand for a client_id where 64 characters have no place."""
+    return int.from_bytes(blake2b(client_id.encode(), digest_size=8).digest(), "little") >> 1
 
 
 def encode(payload: Payload) -> tuple[int, bytes]:

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tercel.base.errors import ConfigError, DataError, NotRunning, TercelError
-from tercel.base.records import HALT, MODEL, RESUME
+from tercel.base.records import HALT, MODEL, ORDER, RESUME
 from tercel.base.time import NS_PER_S, clock_ns, wall_ns
 from tercel.observe.locks import TRADER_LOCK, acquire, trader_alive
 
@@ -36,13 +36,14 @@ MAGIC, KILL, CLEARED, REQUESTS, PID = 0, 1, 2, 3, 4  # words
 MAGIC_WORD: Final = int.from_bytes(b"TERCTL01", "little")
 SLOT: Final = np.dtype([
     ("number", "<i8"), ("command", "<i8"), ("wall_ns", "<i8"), ("expires_ns", "<i8"), ("kill", "<i8"),
-    ("answered", "<i8"), ("input_number", "<i8"), ("state", "S16"), ("who", "S64"), ("why", "S256"),
+    ("answered", "<i8"), ("input_number", "<i8"), ("state", "S16"), ("who", "S64"),
+    ("words", "S256"),  # why, or what is asked for; then what the trader says to it
 ])  # fmt: skip
 assert SLOTS_AT + SLOTS_MAX * SLOT.itemsize <= CONTROL_BYTES
 
 LOCK_WAIT_S: Final = 0.5
 POLL_S: Final = 0.001
-HALTED, RUNNING, REFUSED, UNANSWERED, TAKEN = "halted", "running", "refused", "unanswered", "taken"
+HALTED, RUNNING, REFUSED, UNANSWERED, TAKEN, OTHER = "halted", "running", "refused", "unanswered", "taken", "other"
 
 
 class Busy(TercelError):
@@ -50,7 +51,10 @@ class Busy(TercelError):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a client asks of the trader: `command` is `HALT`, `RESUME` or `MODEL` of base.records; `kill` is what a resume may clear."""
+    """What a client asks of the trader: `command` is one of base.records; `kill` is what a resume may clear.
+
+    `why` says why, or what: the number of a model, the words of an order (see `observe.by_hand`).
+    """
 
     number: int
     command: int
@@ -60,13 +64,17 @@ class Request(msgspec.Struct, frozen=True):
     kill: int
 
 
-class Ack(msgspec.Struct, frozen=True):
-    """The trader's answer: HALTED, RUNNING, TAKEN, REFUSED, or UNANSWERED in time, and the number of the input that did it."""
+class Ack(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The trader's answer: HALTED, RUNNING, TAKEN, REFUSED, or UNANSWERED in time, and the number of the input that did it.
+
+    To an order: TAKEN, OTHER (its client_id belongs to another one), REFUSED or UNANSWERED; `words` then say what came of it, or why not.
+    """
 
     number: int
     input_number: int
     state: str
     pid: int
+    words: str = ""
 
 
 Words = npt.NDArray[np.int64]
@@ -130,15 +138,30 @@ class ControlClient:
             raise NotRunning("model: no trader is running; start it with `tercel run --model NAME`")
         return self._ask(MODEL, f"{number} {instrument}".strip(), timeout_s)
 
+    def post_order(self, words: str, timeout_s: float) -> int:
+        """Put the words of an order before the trader and do not wait: the number for `answer`. NotRunning without a trader, or Busy:
+        nothing was given then."""
+        if not trader_alive(self.folder):
+            raise NotRunning("order: no trader is running; start it with `tercel run`")
+        return self._post(ORDER, words, timeout_s)
+
+    def answer(self, number: int) -> Ack:
+        """The trader's answer to a request as far as there is one by now: UNANSWERED until then."""
+        slot, pid = self._slots[number % SLOTS_MAX], int(self._words[PID])
+        found = slot.copy()
+        if not int(slot["number"]) == int(found["answered"]) == number:  # not yet; or the slot is another's by now
+            return Ack(number, 0, UNANSWERED, pid)
+        words = bytes(found["words"]).decode(errors="replace") if int(found["command"]) == ORDER else ""
+        return Ack(number, int(found["input_number"]), bytes(found["state"]).decode(), pid, words)
+
     def _ask(self, command: int, why: str, timeout_s: float) -> Ack:
         give_up = clock_ns() + int(timeout_s * NS_PER_S)
         number = self._post(command, why, timeout_s)
-        slot = self._slots[number % SLOTS_MAX]
-        while clock_ns() < give_up:
-            if int(slot["answered"]) == number:
-                return Ack(number, int(slot["input_number"]), bytes(slot["state"]).decode(), int(self._words[PID]))
+        while True:
+            found = self.answer(number)
+            if found.state != UNANSWERED or clock_ns() >= give_up:
+                return found
             time.sleep(POLL_S)
-        return Ack(number, 0, UNANSWERED, int(self._words[PID]))
 
     def _post(self, command: int, why: str, timeout_s: float) -> int:
         lock = acquire(self.folder / "control.lock", LOCK_WAIT_S)
@@ -153,7 +176,7 @@ class ControlClient:
                 pid = int(self._words[PID])
                 raise Busy(f"control block {self.folder}: {SLOTS_MAX} requests wait; the trader (pid {pid}) does not look")
             slot["number"], slot["command"], slot["wall_ns"], slot["expires_ns"] = number, command, now, now + int(timeout_s * NS_PER_S)
-            slot["kill"], slot["answered"], slot["who"], slot["why"] = self._words[KILL], 0, _cut(self.who, 64), _cut(why, 256)
+            slot["kill"], slot["answered"], slot["who"], slot["words"] = self._words[KILL], 0, _cut(self.who, 64), _cut(why, 256)
             self._words[REQUESTS] = number  # last: this is the word the trader reads
             return number
         finally:
@@ -197,15 +220,15 @@ class ControlServer:
         slot = self._slots[number % SLOTS_MAX].copy()
         if int(slot["number"]) != number or int(slot["answered"]) == number:
             return None  # overwritten after its client gave up, or answered by the trader before this one
-        who, why = bytes(slot["who"]).decode(errors="replace"), bytes(slot["why"]).decode(errors="replace")
+        who, why = bytes(slot["who"]).decode(errors="replace"), bytes(slot["words"]).decode(errors="replace")
         request = Request(number, int(slot["command"]), who, why, int(slot["wall_ns"]), int(slot["kill"]))
         if request.command != HALT and wall_ns() > int(slot["expires_ns"]):
             self.acknowledge(request, 0, REFUSED)
             return None
         return request
 
-    def acknowledge(self, request: Request, input_number: int, state: str) -> None:
-        """Answer `request`: `input_number` is the input that carried it, `state` is HALTED, RUNNING, TAKEN or REFUSED.
+    def acknowledge(self, request: Request, input_number: int, state: str, words: str = "") -> None:
+        """Answer `request`: `input_number` is the input that carried it, `state` and `words` are those of an `Ack`.
 
         A RESUME that is answered RUNNING clears the kill flag, unless someone halted after that request was made.
         """
@@ -213,6 +236,8 @@ class ControlServer:
             self._words[CLEARED] = request.kill
         slot = self._slots[request.number % SLOTS_MAX : request.number % SLOTS_MAX + 1]
         slot["input_number"], slot["state"] = input_number, state.encode()
+        if words:
+            slot["words"] = _cut(words, 256)
         slot["answered"] = request.number  # last: this is what the client waits for
 
     def close(self) -> None:
