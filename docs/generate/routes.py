@@ -12,7 +12,7 @@ from starlette.routing import Route, WebSocketRoute
 
 from docs.generate.live_view import kind_name
 from docs.generate.markup import said, table
-from tercel.api import desk, guard, handlers, stream
+from tercel.api import answers, desk, guard, handlers, orders, stream
 
 
 def routes() -> list[Route | WebSocketRoute]:
@@ -44,12 +44,13 @@ def page() -> str:
     ]
     bodies = [
         one
-        for _, one in inspect.getmembers(handlers, inspect.isclass)
-        if one.__module__ == handlers.__name__ and issubclass(one, msgspec.Struct)
+        for module in (handlers, orders)
+        for _, one in inspect.getmembers(module, inspect.isclass)
+        if one.__module__ == module.__name__ and issubclass(one, msgspec.Struct)
     ]
     parts = [
         f"## Addresses\n\n{table(('method', 'address', 'answers'), rows)}",
-        f"## Bodies\n\nJSON of at most {handlers.BODY_BYTES_MAX:,} bytes, with the content type `application/json`.\n",
+        f"## Bodies\n\nJSON of at most {answers.BODY_BYTES_MAX:,} bytes, with the content type `application/json`.\n",
     ]
     for body in bodies:
         fields = [
@@ -57,5 +58,5 @@ def page() -> str:
             for one in msgspec.structs.fields(body)
         ]
         parts.append(f"### {body.__name__}\n\n{said(body)}\n\n{table(('field', 'type', 'default'), fields)}")
-    parts += [f"## The stream\n\n{said(stream)}\n", f"## Who may ask\n\n{said(guard)}\n"]
+    parts += [f"## Orders by hand\n\n{said(orders)}\n", f"## The stream\n\n{said(stream)}\n", f"## Who may ask\n\n{said(guard)}\n"]
     return "\n".join(parts)

@@ -12,6 +12,7 @@ from tercel.base import records as kinds
 from tercel.base.codes import NAMES
 from tercel.base.records import OUT_CANCEL, OUT_DENIED, OUT_EXPIRED, OUT_FILL, OUT_INTENT, OUT_SIGNAL, OUT_STATE, Records, client_order_id
 from tercel.execution.lifecycle import ACCEPTED, CANCELED, EXPIRED, FILLED, OPEN, PARTIALLY_FILLED, STATE_NAMES
+from tercel.journal.entries import Order
 
 ORDERS_MAX: Final = 500
 EVENTS_MAX: Final = 500
@@ -27,7 +28,10 @@ class Traded(msgspec.Struct, frozen=True):
 
 
 class OrderView(msgspec.Struct, frozen=True):
-    """An order as far as its outputs tell: `id` the client order id, `filled_price` the mean of its fills, `seen` the n-th order known."""
+    """An order as far as its outputs tell: `id` the client order id, `filled_price` the mean of its fills, `seen` the n-th order known.
+
+    `by` is who wanted it: "hand", "rule", "model" or "strategy", "" when no journal says so; `client_id` is what a person calls it.
+    """
 
     id: str
     seen: int
@@ -44,6 +48,8 @@ class OrderView(msgspec.Struct, frozen=True):
     placed_ms: float
     changed_ms: float
     confidence: float
+    by: str = ""
+    client_id: str = ""
 
 
 class EventView(msgspec.Struct, frozen=True):
@@ -83,6 +89,13 @@ class Blotter:
         self.signals: dict[str, SignalView] = {}
         self.events_seen = 0
         self.orders_seen = 0
+        self.decider = ""  # who wants the orders that no person gives
+        self._given: dict[str, str] = {}  # client_id by order id, of orders by hand whose output comes next
+
+    def by_hand(self, order: Order) -> None:
+        """A person gave the order that comes next."""
+        if order.order:
+            self._given[client_order_id(order.epoch, order.order)] = order.client_id
 
     def feed(self, records: Records, traded: Mapping[int, Traded]) -> None:
         """Take `OUTPUT`[n] in; `traded` maps instrument id to its numbers. An unknown instrument is shown by its id, in raw integers."""
@@ -113,6 +126,7 @@ class Blotter:
             before = OrderView(
                 key, self.orders_seen, row["order"], known.name, _side(row["side"]), "limit" if limit is not None else "market", limit,
                 filled if is_fill else size, 0.0, None, "", False, time_ms, time_ms, row["confidence"],
+                "hand" if key in self._given else self.decider, self._given.pop(key, ""),
             )  # fmt: skip
         mean = before.filled_price
         if is_fill and filled > before.filled:
@@ -139,6 +153,12 @@ class Blotter:
             reason=NAMES.get(row["code"], f"code {row['code']}") if kind == "denied" else "",
             liquidity=("maker" if row["code"] else "taker") if kind == "fill" else "",
         ))  # fmt: skip
+
+
+def decider(config: str) -> str:
+    """Who decides by a session's configuration, as the journal holds it: "rule", "model", "strategy", "" for nobody."""
+    decide = msgspec.json.decode(config).get("decide") or {}
+    return next((word for word in ("strategy", "model") if word in decide), "rule" if decide else "")
 
 
 def _side(side: int) -> str:

@@ -15,17 +15,19 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from tercel.api.blotter import Blotter, Traded
+from tercel.api.blotter import Blotter, Traded, decider
 from tercel.api.views import candle_rows, currency_views, instrument_view, reason_views, stage_views, status_view
 from tercel.base.errors import DataError, JournalError, NotRunning
-from tercel.base.time import NS_PER_S, clock_ns
-from tercel.journal.entries import OUTPUTS, decode_outputs
+from tercel.base.time import NS_PER_S, clock_ns, wall_ns
+from tercel.journal.by_hand import ByHand
+from tercel.journal.entries import CONFIG, ORDER, OUTPUTS, Config, Order, Payload, decode, decode_outputs
 from tercel.journal.reader import JournalReader
 from tercel.observe.control import ControlClient
 from tercel.observe.layout import Section
 from tercel.observe.live import LiveFrame, LiveReader, TornFrame
 from tercel.observe.locks import trader_alive
 
+FRAME_NS: Final = NS_PER_S // 10  # how often it is read at most, but for who has just changed something
 SLOW_NS: Final = NS_PER_S  # stages and reasons are made anew once a second
 RECENT_SNAPSHOTS_MAX: Final = 60  # of the histograms, one a second: the last minute
 JOURNAL_NS_MAX: Final = NS_PER_S // 20  # for the journal in one refresh; a long one is caught up over several
@@ -56,6 +58,7 @@ class Board:
 
     def _begin_anew(self) -> None:
         self.blotter = Blotter()
+        self.by_hand = ByHand()
         self._journal = JournalReader(self.journal_folder)
         self._from_ring = 0
         self._started_ns = 0
@@ -64,6 +67,13 @@ class Board:
         self._snapshots.clear()
         self._events_sent = 0
         self._orders_sent: dict[str, object] = {}
+
+    def newest(self) -> Board:
+        """Itself, read again when that was more than a frame ago."""
+        now = wall_ns()
+        if now - self.refreshed_ns > FRAME_NS:
+            self.refresh(now)
+        return self
 
     def refresh(self, now_ns: int) -> None:
         """Look once. What cannot be read is named in `problem` or `journal_problem`; the last good frame stays."""
@@ -164,12 +174,22 @@ class Board:
                 for entry in entries:
                     if entry.kind == OUTPUTS:
                         feed(decode_outputs(entry.payload))
+                    elif entry.kind in (ORDER, CONFIG):
+                        self._learn(decode(entry.kind, entry.payload))
                 if self.behind:
                     break
             self.journal_problem = ""
         except JournalError as error:
             self.journal_problem = str(error)
         return True
+
+    def _learn(self, payload: Payload) -> None:
+        """Who decides in this session, and which orders a person gave."""
+        if isinstance(payload, Order):
+            self.by_hand.add(payload)
+            self.blotter.by_hand(payload)
+        elif isinstance(payload, Config):
+            self.blotter.decider = decider(payload.text)
 
     def _put_trades(self) -> None:
         for key, order in self.blotter.orders.items():

@@ -79,7 +79,8 @@ def application(run_folder: Path, journal_folder: Path) -> Starlette:
     routes = [
         Route("/api/status", desk.status),
         Route("/api/health", desk.health),
-        Route("/api/orders", desk.orders),
+        Route("/api/orders", desk.orders.read),
+        Route("/api/orders", desk.orders.give, methods=["POST"]),
         Route("/api/signals/current", desk.signals),
         Route("/api/instruments", reading(instruments)),
         Route("/api/positions", reading(positions)),

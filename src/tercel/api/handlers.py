@@ -12,9 +12,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tercel.api.board import Board, encode
+from tercel.api.answers import body_of, failure, json_answer
+from tercel.api.board import Board
+from tercel.api.orders import Orders
 from tercel.api.past import EVERY, Past
-from tercel.api.stream import FRAME_NS, Hub
+from tercel.api.stream import Hub
 from tercel.api.views import candle_rows, currency_views, instrument_view, reason_views, slot_of, stage_views, status_view
 from tercel.base.errors import ConfigError, DataError, NotRunning, TercelError
 from tercel.base.time import NS_PER_S, wall_ns
@@ -24,7 +26,6 @@ from tercel.observe.live import LiveFrame
 if TYPE_CHECKING:
     from tercel.api.predictions import Forecasts
 
-BODY_BYTES_MAX: Final = 4096
 STALE_NS: Final = 2 * NS_PER_S
 RESUME_WORD: Final = "RESUME"
 FIRST_S_MAX: Final = 10.0  # the first question about a prediction waits so long for what answers it
@@ -43,35 +44,20 @@ class ResumeBody(msgspec.Struct, frozen=True):
     why: str = "resumed on the page"
 
 
-def json_answer(value: object, status: int = 200) -> Response:
-    """A JSON response that nobody keeps."""
-    return Response(encode(value), status, {"cache-control": "no-store"}, "application/json")
-
-
-def failure(error: TercelError | str, status: int) -> Response:
-    """A JSON response that says what went wrong."""
-    return json_answer({"error": str(error)}, status)
-
-
 class Desk:
     """The handlers of one account."""
 
     def __init__(self, run_folder: Path, journal_folder: Path) -> None:
         self.board = Board(run_folder, journal_folder)
         self.hub = Hub(self.board)
+        self.orders = Orders(self.board)
         self.past = Past()
         self.forecasts: Forecasts | None = None
         self._asked, self._ready = asyncio.Event(), asyncio.Event()
 
-    def _newest(self) -> Board:
-        now = wall_ns()
-        if now - self.board.refreshed_ns > FRAME_NS:
-            self.board.refresh(now)
-        return self.board
-
     async def read(self, make: Callable[[LiveFrame, Request], object], request: Request) -> Response:
         """Answer from the newest frame; 503 while there is none, 404 for a symbol nobody trades."""
-        board = self._newest()
+        board = self.board.newest()
         if board.frame is None:
             return failure(board.problem, 503)
         try:
@@ -81,7 +67,7 @@ class Desk:
 
     async def status(self, request: Request) -> Response:
         """The trader as a whole, and what the desk knows beside it."""
-        board = self._newest()
+        board = self.board.newest()
         status = status_view(board.frame) if board.frame is not None else None
         age_ms = None if status is None else max(wall_ns() / 1e6 - status.published_ms, 0.0)
         return json_answer({
@@ -89,14 +75,9 @@ class Desk:
             "journal_problem": board.journal_problem, "behind": board.behind, "clients": len(self.hub.clients),
         })  # fmt: skip
 
-    async def orders(self, request: Request) -> Response:
-        """Orders, fills and denials the desk holds, newest first."""
-        blotter = self._newest().blotter
-        return json_answer({"orders": list(reversed(blotter.orders.values())), "events": list(reversed(blotter.events))})
-
     async def signals(self, request: Request) -> Response:
         """The newest signal of each instrument."""
-        return json_answer({"signals": list(self._newest().blotter.signals.values())})
+        return json_answer({"signals": list(self.board.newest().blotter.signals.values())})
 
     async def chart(self, request: Request) -> Response:
         """Candles of one symbol, oldest first: those of the running trader, or with `start` (`end`, `every`) recorded history.
@@ -149,7 +130,7 @@ class Desk:
 
     async def health(self, request: Request) -> Response:
         """200 when the trader lives, publishes and has fresh data; 503 otherwise; each part by name."""
-        board = self._newest()
+        board = self.board.newest()
         frame, now = board.frame, wall_ns()
         published = frame is not None and now - int(frame.status["wall_ns"]) < STALE_NS
         data_age = (int(frame.status["data_age_ns"]) + now - int(frame.status["wall_ns"])) / 1e9 if frame is not None else None
@@ -167,7 +148,7 @@ class Desk:
     async def halt(self, request: Request) -> Response:
         """Set the kill flag and wait for the trader's answer. 202: the flag is set, the trader did not answer or is not running."""
         try:
-            body = msgspec.json.decode(await _body(request) or b"{}", type=HaltBody)
+            body = msgspec.json.decode(await body_of(request) or b"{}", type=HaltBody)
         except (msgspec.MsgspecError, DataError):
             body = HaltBody("halted over HTTP, reason unreadable")  # a halt is never refused for its wording
         return await self._ask(ControlClient.halt, body.why, request, absent=202)
@@ -175,7 +156,7 @@ class Desk:
     async def resume(self, request: Request) -> Response:
         """Ask the trader to trade again; the body must carry the typed confirmation."""
         try:
-            body = msgspec.json.decode(await _body(request), type=ResumeBody)
+            body = msgspec.json.decode(await body_of(request), type=ResumeBody)
         except (msgspec.MsgspecError, DataError) as error:
             return failure(f'expected {{"confirm": "{RESUME_WORD}"}}: {error}', 400)
         if body.confirm != RESUME_WORD:
@@ -192,16 +173,7 @@ class Desk:
         except TercelError as error:
             return json_answer({"state": UNANSWERED, "killed": client.killed, "error": str(error)}, 503)
         self.board.refresh(wall_ns())
-        return json_answer({**msgspec.structs.asdict(ack), "killed": client.killed}, 202 if ack.state == UNANSWERED else 200)
-
-
-async def _body(request: Request) -> bytes:
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > BODY_BYTES_MAX:
-            raise DataError(f"body: expected at most {BODY_BYTES_MAX} bytes")
-    return data
+        return json_answer({**msgspec.to_builtins(ack), "killed": client.killed}, 202 if ack.state == UNANSWERED else 200)
 
 
 def positions(frame: LiveFrame, _: Request) -> dict[str, Any]:

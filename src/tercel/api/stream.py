@@ -13,10 +13,9 @@ from typing import Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from tercel.api.board import Board, encode
+from tercel.api.board import FRAME_NS, Board, encode
 from tercel.base.time import NS_PER_S, clock_ns, wall_ns
 
-FRAME_NS: Final = NS_PER_S // 10
 IDLE_NS: Final = NS_PER_S  # nobody watches: look once a second; nothing changed: a heartbeat once a second
 UNANSWERED_MAX: Final = 4
 SILENT_NS_MAX: Final = 5 * NS_PER_S
