@@ -73,6 +73,22 @@ def test_orders_fills_signals_and_reasons(trader: KnownTrader, page: Page) -> No
         assert [[row[0], row[2]] for row in cells(page, "reasons")] == [["no signal", "42"], ["position", "1"]]
 
 
+def test_an_order_by_hand_says_so(trader: KnownTrader, page: Page) -> None:
+    """Its state says that a person gave it, and its title under which name; the orders of a rule do not."""
+    told = """async () => {
+        const { orders } = await import("/static/panels.js");
+        const one = { instrument: "EURUSD@oanda", side: "buy", type: "market", price: null, size: 1, filled: 0, filled_price: null,
+                      open: false, state: "filled", placed_ms: 0, seen: 1 };
+        orders({ instruments: new Map(), orders: new Map([
+            ["a", { ...one, id: "a", by: "hand", client_id: "ann-1" }], ["b", { ...one, id: "b", by: "rule", client_id: "" }]]) });
+        return [...document.querySelectorAll("#orders tr")].map((row) => [row.lastElementChild.textContent, row.title]);
+    }"""
+    by_hand, by_rule = sorted(page.evaluate(told), key=lambda row: row[1])
+    assert by_hand[0] == "filled, by hand"
+    assert by_hand[1].endswith("by hand ann-1")
+    assert (by_rule[0], by_rule[1].endswith("by the rule")) == ("filled", True)
+
+
 def test_latency_stands_against_its_budget(trader: KnownTrader, page: Page) -> None:
     """Eight stages; the last minute of the whole way with its percentiles, its budget and how much of it is used, in words too."""
     with trader.running():

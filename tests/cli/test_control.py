@@ -113,6 +113,33 @@ def test_why_plays_a_moment_again(running: Running) -> None:
     assert running.process.poll() is None
 
 
+def test_an_order_by_hand(running: Running) -> None:
+    """Sent once under its client_id and explained as given by hand; what is no order, or denied, has a status and words of its own."""
+    until(lambda: all(one["bid"] for one in answer("status")["instruments"]), "a quote of each")
+    found = answer("order", "buy", "0.01", "EURUSD@sim", "--client-id", "ann 1")
+    assert (found["account"], found["status"], found["side"], found["qty"]) == ("desk-1", "submitted", "buy", 0.01)
+    again = tercel("order", "buy", "0.010", "EURUSD", "--client-id", "ann 1")
+    assert (again.returncode, again.stderr) == (0, "")
+    first, second = again.stdout.splitlines()
+    assert first == "account desk-1: buy 0.01 lots of EURUSD@sim at the market: submitted (given before, not sent again)"
+    assert second == f"order {found['id']}, client_id ann 1"
+    number = str(int(found["id"][16:], 16))
+    why = answer("why", "--order", number)
+    assert (why["id"], why["by_hand"]["client_id"], why["signal"]) == (found["id"], "ann 1", None)
+    assert why["by_hand"]["who"].startswith("api 127.0.0.1")
+    assert "because  given by hand, api 127.0.0.1, client_id ann 1" in tercel("why", "--order", number).stdout
+    for words, status, expected in (
+        (("sell", "0.01", "EURUSD", "--client-id", "ann 1"), 2, "order: client_id ann 1 belongs to another order"),
+        (("buy", "0.0000001", "EURUSD"), 2, "order: qty: expected lots of EURUSD@sim"),
+        (("buy", "1", "EURUS"), 2, "order: symbol 'EURUS': expected one of"),
+        (("buy", "21", "EURUSD"), 6, "order_size: the order is larger than risk.order_lots; raise the limit or order less"),
+        (("buy", "1", "EURUSD", "--account", "dsk-1"), 7, "order: account dsk-1 has no running trader"),
+    ):
+        done = tercel("order", *words)
+        assert done.returncode == status, done
+        assert said(done.stderr).startswith(f"error: {expected}")
+
+
 def test_halt_works_without_a_desk(running: Running) -> None:
     """With the desk killed a moment ago the trader still answers; it sends nothing until it is resumed."""
     running.desk.kill()

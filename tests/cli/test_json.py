@@ -34,6 +34,7 @@ WORDS: dict[tuple[str, ...], tuple[str, int]] = {
     ("models", "stage"): ("eurusd@1 production", 0),
     ("models", "use"): ("eurusd", 7),
     ("status",): ("", 7),
+    ("order",): ("buy 0.1 EURUSD", 7),
     ("halt",): ("", 7),
     ("resume",): ("", 7),
     ("why",): ("", 7),

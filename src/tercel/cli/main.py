@@ -42,6 +42,7 @@ VERBS: Final = {
     "models": Verb("tercel.cli.models:app", "List, show, verify and stage trained models."),
     "run": Verb("tercel.cli.run:run", "Start trading and the desk beside it."),
     "status": Verb("tercel.cli.status:status", "Show what the running trader does."),
+    "order": Verb("tercel.cli.order:order", "Give an order by hand."),
     "halt": Verb("tercel.cli.halt:halt", "Stop sending orders, now."),
     "resume": Verb("tercel.cli.resume:resume", "Let orders be sent again after a halt."),
     "why": Verb("tercel.cli.why:why", "Explain why an order was, or was not, sent."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,11 +19,19 @@ from tercel.market.instruments import Instrument
 BATCH = 10_000
 
 
-def read(account: str) -> tuple[Records, list[tuple[int, entries.Session]], list[tuple[int, entries.Config]]]:
-    """(outputs, sessions, configurations) of an account's journal, each session and configuration with the input it began behind."""
+class Told(NamedTuple):
+    """What an account's journal tells: each session and configuration with the input it began behind, orders by hand by their input."""
+
+    outputs: Records
+    sessions: list[tuple[int, entries.Session]]
+    configs: list[tuple[int, entries.Config]]
+    by_hand: dict[int, entries.Order]
+
+
+def read(account: str) -> Told:
+    """The journal of an account, from its beginning."""
     outputs: list[Records] = []
-    sessions: list[tuple[int, entries.Session]] = []
-    configs: list[tuple[int, entries.Config]] = []
+    told = Told(np.zeros(0, OUTPUT), [], [], {})
     with JournalReader(paths.session_dir(account) / "journal") as reader:
         while found := reader.poll(BATCH):
             for entry in found:
@@ -32,16 +40,17 @@ def read(account: str) -> tuple[Records, list[tuple[int, entries.Session]], list
                     continue
                 payload = entries.decode(entry.kind, entry.payload)
                 if isinstance(payload, entries.Session):
-                    sessions.append((entry.input_number, payload))
+                    told.sessions.append((entry.input_number, payload))
                 elif isinstance(payload, entries.Config):
-                    configs.append((entry.input_number, payload))
-    empty = np.zeros(0, OUTPUT)
-    return (np.concatenate(outputs) if outputs else empty), sessions, configs
+                    told.configs.append((entry.input_number, payload))
+                elif isinstance(payload, entries.Order):
+                    told.by_hand[payload.input_number] = payload
+    return told._replace(outputs=np.concatenate(outputs)) if outputs else told
 
 
 def explain(account: str, order: int | None, instrument: str | None = None) -> dict[str, Any]:
     """An order of an account (None: its last one), why it was sent and what became of it. Raises `ConfigError` when there is none."""
-    outputs, sessions, configs = read(account)
+    outputs, sessions, configs, by_hand = read(account)
     catalog = Catalog()
     intents = outputs[outputs["kind"] == OUT_INTENT]
     if instrument is not None:
@@ -56,6 +65,7 @@ def explain(account: str, order: int | None, instrument: str | None = None) -> d
     mine = outputs[outputs["instrument"] == intent["instrument"]]
     before = mine[(mine["kind"] == OUT_SIGNAL) & (mine["input"] <= intent["input"])]
     held = mine[(mine["kind"] == OUT_FILL) & (mine["input"] < intent["input"])]
+    hand = by_hand.get(int(intent["input"]))
     first, session = next(pair for pair in reversed(sessions) if pair[0] <= int(intent["input"]))
     config = next((text for began, text in reversed(configs) if began == first), None)
     return {
@@ -65,7 +75,8 @@ def explain(account: str, order: int | None, instrument: str | None = None) -> d
         "type": "limit" if intent["price"] else "market", "limit": int(intent["price"]) / 10**one.price_decimals or None,
         "mid": float(intent["mid"]), "score": float(intent["score"]), "confidence": float(intent["confidence"]),
         "position_before": (int(held[-1]["position"]) if len(held) else 0) / 10**one.size_decimals,
-        "signal": event(before[-1], one) if len(before) else None,
+        "by_hand": {"client_id": hand.client_id, "who": hand.who} if hand is not None else None,
+        "signal": event(before[-1], one) if len(before) and hand is None else None,
         "then": [event(each, one) for each in mine[(mine["order"] == intent["order"]) & (mine["kind"] != OUT_INTENT)]],
         "session": {"epoch": session.epoch, "mode": session.mode, "feed": session.feed, "settings_hash": session.settings_hash},
         "settings": _settings(config),
@@ -105,8 +116,14 @@ def show(found: dict[str, Any]) -> None:
         f"  sent     {found['time']}, behind input {found['input']:,}: {found['side']} {found['size']:,.10g} {found['instrument']} "
         f"at {'the market' if found['type'] == 'market' else found['limit']}",
         f"  then     mid {found['mid']:.10g}, position {found['position_before']:,.10g}",
-        f"  because  score {found['score']:.6g}, confidence {found['confidence']:.3f}",
     ]
+    hand = found["by_hand"]
+    if hand is not None:
+        lines.append(
+            f"  because  given by hand, {hand['who'] or 'nobody knows by whom'}, client_id {hand['client_id'] or 'lost in a crash'}"
+        )
+    else:
+        lines.append(f"  because  score {found['score']:.6g}, confidence {found['confidence']:.3f}")
     signal = found["signal"]
     if signal is not None:
         side = {1: "long", 0: "out", -1: "short"}.get(signal["direction"], str(signal["direction"]))
@@ -121,7 +138,7 @@ def show(found: dict[str, Any]) -> None:
     session = found["session"]
     lines.append(f"  session  epoch {session['epoch']}, {session['mode'].lower()}, settings {session['settings_hash']}, {session['feed']}")
     decide = (found["settings"] or {}).get("decide")
-    if decide:
+    if decide and hand is None:
         lines.append("  decided  " + ", ".join(f"{key} {value}" for key, value in decide.items()))
     out = console()
     for line in lines:

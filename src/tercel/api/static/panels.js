@@ -167,14 +167,15 @@ export function orders(state) {
   const items = [...state.orders.values()].sort((a, b) => b.open - a.open || b.seen - a.seen).slice(0, ROWS_MAX);
   rows($("orders"), items, (item) => item.id, () => cells(7, [3, 4, 5], 1), (row, cell, item) => {
     const decimals = known.get(item.instrument)?.price_decimals ?? 5;
-    row.title = `${item.id} · ${date(item.placed_ms)}`;
+    const hand = item.by === "hand";
+    row.title = `${item.id} · ${date(item.placed_ms)}${item.by ? ` · by ${hand ? `hand ${item.client_id}` : `the ${item.by}`}` : ""}`;
     say(cell[0], clock(item.placed_ms), "soft");
     instrumentCell(cell[1], item.instrument);
     say(cell[2], item.side === "buy" ? "▲ buy" : "▼ sell", `side-${item.side}`);
     say(cell[3], item.open && item.filled ? `${size(item.filled)} of ${size(item.size)}` : size(item.size));
     say(cell[4], item.type === "market" ? "market" : price(item.price, decimals), item.type === "market" ? "n soft" : "n");
     say(cell[5], price(item.filled_price, decimals));
-    say(cell[6], `${item.open ? "● " : ""}${item.state.replace("_", " ")}`, item.open ? "warn" : "soft");
+    say(cell[6], `${item.open ? "● " : ""}${item.state.replace("_", " ")}${hand ? ", by hand" : ""}`, item.open ? "warn" : "soft");
   });
 }
 
