@@ -1,4 +1,7 @@
-"""Users of the desk: each asks for charts, signals and orders, 3 : 2 : 1, on a connection of its own, at times drawn beforehand.
+"""Users of the desk: each asks for charts and signals and gives orders, 3 : 2 : 1, on a connection of its own, at times drawn beforehand.
+
+An order is a hundredth of a lot at the market, bought and sold in turn, so that a user holds that much at most. One that a check of the
+trader denies has been answered: it is timed like the others, and counted by its reason.
 
 The next time of a user does not wait for an answer: it is 0.1 to 0.5 s after the last *time*, and what an answer took counts from that
 time on. So a desk that stalls is charged for all who would have asked meanwhile (Tene, "How NOT to measure latency", 2013). Written on bare
@@ -31,6 +34,8 @@ HEAD_BYTES_MAX, BODY_BYTES_MAX = 16_384, 16 << 20
 DESCRIPTORS_BESIDE = 200
 CHART, SIGNALS, ORDERS = "chart", "signals", "orders"
 MIX = ((CHART, 3), (SIGNALS, 2), (ORDERS, 1))
+ORDER_LOTS = (0.01, 1.0)  # the first that is a whole size of the instrument
+ANSWERS = {200, 201, 422}  # 422: a check denied the order
 BUDGET_MS = {50.0: 10.0, 99.0: 50.0}  # asked of every answer of the API
 PERCENTILES = (50.0, 95.0, 99.0)
 
@@ -59,15 +64,16 @@ class Load(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A desk of this machine, and the address of each kind of request."""
+    """A desk of this machine, the address of each kind of read, and what may be ordered: (symbol, lots)."""
 
     host: str
     port: int
     paths: dict[str, tuple[str, ...]]
+    sizes: tuple[tuple[str, float], ...] = ()
 
 
 class Refused(Exception):
-    """The desk answered with something else than 200."""
+    """The desk answered with something else than what was asked for."""
 
 
 def own_machine(url: str) -> tuple[str, int]:
@@ -82,8 +88,8 @@ def own_machine(url: str) -> tuple[str, int]:
     return host, parts.port or 80
 
 
-async def read_answer(reader: asyncio.StreamReader) -> bytes:
-    """The body of the next answer. Raises `Refused` for a status other than 200 and for a body without a length or beyond the bound."""
+async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    """(status, body) of the next answer. Raises `Refused` for a status not in `ANSWERS`, a body without a length or beyond the bound."""
     head = (await reader.readuntil(b"\r\n\r\n"))[:HEAD_BYTES_MAX].decode("latin-1").split("\r\n")
     fields = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in head[1:])}
     size = int(fields.get("content-length", "-1"))
@@ -91,14 +97,21 @@ async def read_answer(reader: asyncio.StreamReader) -> bytes:
         raise Refused(f"content-length {fields.get('content-length')}")
     body = await reader.readexactly(size)
     status = head[0].split()[1]
-    if status != "200":
+    if int(status) not in ANSWERS:
         raise Refused(status)
-    return body
+    return int(status), body
 
 
 def request(target: Target, path: str) -> bytes:
     """A GET that keeps the connection."""
     return f"GET {path} HTTP/1.1\r\nHost: {target.host}:{target.port}\r\nAccept: application/json\r\n\r\n".encode()
+
+
+def order(target: Target, symbol: str, lots: float, side: str) -> bytes:
+    """A POST that gives an order and keeps the connection."""
+    body = json.dumps({"symbol": symbol, "qty": lots, "side": side}).encode()
+    head = f"POST /api/orders HTTP/1.1\r\nHost: {target.host}:{target.port}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 async def ask(target: Target, path: str) -> Any:
@@ -108,7 +121,7 @@ async def ask(target: Target, path: str) -> Any:
             reader, writer = await asyncio.open_connection(target.host, target.port)
             try:
                 writer.write(request(target, path))
-                return json.loads(await read_answer(reader))
+                return json.loads((await read_answer(reader))[1])
             finally:
                 writer.close()
     except (OSError, EOFError, ValueError, TimeoutError, Refused) as error:
@@ -116,21 +129,28 @@ async def ask(target: Target, path: str) -> Any:
 
 
 async def find_target(url: str) -> Target:
-    """The desk at a URL of this machine, with a chart for each of its instruments."""
+    """The desk at a URL of this machine, with a chart for each of its instruments and the smallest size of each."""
     bare = Target(*own_machine(url), {})
     instruments = (await ask(bare, "/api/instruments"))["instruments"]
     charts = tuple(f"/api/historical/chart-data/{instrument['name']}" for instrument in instruments)
-    return bare._replace(paths={CHART: charts, SIGNALS: ("/api/signals/current",), ORDERS: ("/api/orders",)})
+    sizes = tuple((one["name"], next(lots for lots in ORDER_LOTS if _whole(lots, one) or lots == ORDER_LOTS[-1])) for one in instruments)
+    return bare._replace(paths={CHART: charts, SIGNALS: ("/api/signals/current",)}, sizes=sizes)
+
+
+def _whole(lots: float, instrument: Any) -> bool:
+    raw = lots * instrument["lot"] * 10 ** instrument["size_decimals"]
+    return bool(raw >= 1.0 and abs(raw - round(raw)) < 1e-6)
 
 
 class Tally:
-    """What all users saw: a histogram and a count of errors for each kind of request."""
+    """What all users saw: a histogram and a count of errors for each kind of request, and why orders were denied."""
 
     def __init__(self) -> None:
         from tercel.base.histogram import Histogram
 
         self.histograms = {kind: Histogram(np.zeros(Histogram.SIZE, np.int64)) for kind, _ in MIX}
         self.errors: dict[str, dict[str, int]] = {kind: {} for kind, _ in MIX}
+        self.denied: dict[str, int] = {}
         self.users = self.open_max = self.open = self.left_out = 0
 
     def failed(self, kind: str, error: BaseException) -> None:
@@ -144,7 +164,9 @@ class User:
 
     def __init__(self, target: Target, tally: Tally, seed: int) -> None:
         self.target, self.tally, self.chance = target, tally, random.Random(seed)
+        self.size = self.chance.choice(target.sizes)
         self.connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self.held = False  # whether the last order bought
 
     async def live(self, until: float) -> None:
         """Ask until a time of the monotonic clock."""
@@ -172,13 +194,24 @@ class User:
                     self.tally.open += 1
                     self.tally.open_max = max(self.tally.open_max, self.tally.open)
                 reader, writer = self.connection
-                writer.write(request(self.target, self.chance.choice(self.target.paths[kind])))
-                await read_answer(reader)
+                writer.write(self.words(kind))
+                status, body = await read_answer(reader)
         except (OSError, EOFError, ValueError, TimeoutError, Refused) as error:
             self.tally.failed(kind, error)
             self.close()
         else:
             self.tally.histograms[kind].record(round((time.monotonic() - due) * 1e9))
+            if status == 422:
+                reason = str(json.loads(body).get("reason", ""))
+                self.tally.denied[reason] = self.tally.denied.get(reason, 0) + 1
+            elif kind == ORDERS:
+                self.held = not self.held
+
+    def words(self, kind: str) -> bytes:
+        """The request of a kind that comes next."""
+        if kind != ORDERS:
+            return request(self.target, self.chance.choice(self.target.paths[kind]))
+        return order(self.target, *self.size, "sell" if self.held else "buy")
 
     def close(self) -> None:
         """Let the connection go."""
@@ -209,6 +242,7 @@ def run(url: str, load: Load) -> Answer:
         "users": tally.users, "open_max": tally.open_max, "seconds": seconds, "left_out": tally.left_out, "rows": rows,
         "requests": sum(each["requests"] for each in rows), "errors": sum(each["errors"] for each in rows),
         "per_s": sum(each["per_s"] for each in rows), "error_names": {kind: names for kind, names in tally.errors.items() if names},
+        "denied": tally.denied,
     }  # fmt: skip
 
 

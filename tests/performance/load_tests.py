@@ -23,17 +23,17 @@ from benchmarks.peers import REPOSITORY, PeerUnavailable, environment
 
 PEER = "locust_users"
 LOCUST_S_MORE = 60.0  # to start and to end
-SAID = "orders are read (GET /api/orders): this desk takes no orders by POST"
+SAID = "an order is a hundredth of a lot by hand (POST /api/orders), bought and sold in turn; one that a check denies is answered too"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(prog="load_tests.py", description="Charts, signals and orders asked of the desk by many users.")
+    made = argparse.ArgumentParser(prog="load_tests.py", description="Many users ask the desk for charts and signals and give it orders.")
     made.add_argument("--duration", type=float, default=10.0, metavar="S", help="seconds, the opening of users included (default 10)")
     made.add_argument("--concurrent-users", type=int, default=10, metavar="N", help=f"1 to {USERS_MAX:,} (default 10)")
     made.add_argument("--spawn-rate", type=float, default=SPAWN_PER_S, metavar="N", help=f"new users a second (default {SPAWN_PER_S:g})")
     made.add_argument("--seed", type=int, default=1, help="of what the users ask for and when (default 1)")
-    made.add_argument("--against", metavar="URL", help="a desk that runs on this machine, such as http://127.0.0.1:8700")
+    made.add_argument("--against", metavar="URL", help="a desk that runs on this machine; its account is given orders")
     made.add_argument("--locust", action="store_true", help="send the load with Locust instead (builds its environment once)")
     made.add_argument("--json", action="store_true", help="one JSON object instead of the table")
     return made
@@ -53,6 +53,7 @@ def report(found: Answer) -> str:
         lines.append(f"{row['route']:8} {row['requests']:9,} {row['errors']:7,} {row['per_s']:9.1f} {times}  {row['budget']}")
     lines.append(f"together {found['requests']:,} requests, {found['errors']:,} errors, {found['per_s']:.1f} answers/s")
     lines += [f"  {kind}: {count:,} times {name}" for kind, names in found["error_names"].items() for name, count in names.items()]
+    lines += [f"  orders: {count:,} times denied: {reason}" for reason, count in found["denied"].items()]
     if found["left_out"]:
         lines.append(f"  {found['left_out']:,} requests were left out: their users were more than ten seconds behind")
     return "\n".join(lines)

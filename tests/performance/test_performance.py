@@ -64,7 +64,7 @@ def test_the_suite_times_events_and_prints_figures(capsys: pytest.CaptureFixture
 
 @pytest.mark.timeout(400)
 def test_the_load_is_answered_by_a_real_desk(watched: Watched, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every user is there, each kind of request is answered without an error, and charts are asked for most."""
+    """Every user is there, each kind of request is answered without an error, charts are asked for most, and orders were given by hand."""
     words = ["--against", watched.url, "--concurrent-users", "8", "--duration", "3", "--json"]
     assert load_tests.main(words) == 0
     found = json.loads(capsys.readouterr().out)
@@ -74,7 +74,10 @@ def test_the_load_is_answered_by_a_real_desk(watched: Watched, capsys: pytest.Ca
     for each in found["rows"]:
         assert 0 < each["p50_ms"] <= each["p95_ms"] <= each["p99_ms"]
     assert load_tests.main(words[:-1]) == 0
-    assert "this desk takes no orders by POST" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "POST /api/orders" in said
+    assert "Refused" not in said
+    assert requests[ORDERS] > sum(found["denied"].values())
 
 
 @pytest.mark.timeout(400)
@@ -145,7 +148,7 @@ def test_what_a_user_waits_for_counts_from_when_it_was_due() -> None:
         async with server:
             port = server.sockets[0].getsockname()[1]
             tally = Tally()
-            user = User(Target("127.0.0.1", port, {kind: ("/",) for kind, _ in MIX}), tally, 3)
+            user = User(Target("127.0.0.1", port, {kind: ("/",) for kind, _ in MIX}, (("EURUSD", 0.01),)), tally, 3)
             await user.live(asyncio.get_running_loop().time() + 3.0)
             return tally
 
@@ -154,6 +157,37 @@ def test_what_a_user_waits_for_counts_from_when_it_was_due() -> None:
     assert slow >= 3
     assert [name for names in tally.errors.values() for name in names] == ["Refused 503"]
     assert tally.open == 0
+
+
+def test_a_user_sells_what_it_has_bought_and_a_denial_is_an_answer() -> None:
+    """Sides change with each order that was sent, not with a denied one, which is timed and counted by its reason."""
+    answers = [b"201 Created", b"422 Unprocessable Entity", b"201 Created", b"201 Created"]
+    sides = []
+
+    async def lived() -> Tally:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            for answer in answers:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                assert head.startswith("POST /api/orders HTTP/1.1\r\n")
+                body = json.loads(await reader.readexactly(int(head.split("Content-Length: ")[1].split()[0])))
+                assert (body["symbol"], body["qty"]) == ("EURUSD@sim", 0.01)
+                sides.append(body["side"])
+                said = b'{"reason": "position"}'
+                writer.write(b"HTTP/1.1 " + answer + b"\r\ncontent-length: " + str(len(said)).encode() + b"\r\n\r\n" + said)
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            tally = Tally()
+            user = User(Target("127.0.0.1", server.sockets[0].getsockname()[1], {}, (("EURUSD@sim", 0.01),)), tally, 1)
+            for _ in answers:
+                await user.ask(ORDERS, time.monotonic())
+            user.close()
+            return tally
+
+    tally = asyncio.run(lived())
+    assert sides == ["buy", "sell", "sell", "buy"]
+    assert tally.denied == {"position": 1}
+    assert tally.histograms[ORDERS].count == len(answers)
+    assert not tally.errors[ORDERS]
 
 
 def test_a_budget_is_kept_or_named() -> None:

@@ -51,7 +51,10 @@ class StatusView(msgspec.Struct, frozen=True):
 
 
 class InstrumentView(msgspec.Struct, frozen=True):
-    """One instrument: its market and our position in it. `arrived_ms` is the wall clock at which the quote came, 0 when none has."""
+    """One instrument: its market and our position in it. `arrived_ms` is the wall clock at which the quote came, 0 when none has.
+
+    `lot` is how many units a lot has.
+    """
 
     slot: int
     id: int
@@ -73,6 +76,7 @@ class InstrumentView(msgspec.Struct, frozen=True):
     fees_micros: int
     pnl_micros: int
     open_orders: int
+    lot: float
 
 
 class StageView(msgspec.Struct, frozen=True):
@@ -137,6 +141,7 @@ def instrument_view(frame: LiveFrame, slot: int) -> InstrumentView:
         bid_size=row["bid_size"], ask_size=row["ask_size"], quote_ms=row["quote_ns"] / 1e6, arrived_ms=row["quote_wall_ns"] / 1e6,
         mark=row["mark"], position=row["position"] / unit, position_lots=row["position"] / (row["lot"] or 1),
         cash_micros=row["cash_micros"], fees_micros=row["fees_micros"], pnl_micros=row["pnl_micros"], open_orders=row["open_orders"],
+        lot=row["lot"] / unit,
     )  # fmt: skip
 
 
