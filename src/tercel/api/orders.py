@@ -8,7 +8,7 @@ second time, whoever was restarted in between.
 from __future__ import annotations
 
 import asyncio
-import uuid
+import secrets
 from decimal import Decimal
 from typing import Any, Final, Literal
 from urllib.parse import quote
@@ -76,7 +76,7 @@ def asked_of(frame: LiveFrame, slot: int, body: OrderBody) -> Asked:
                 f"limit: expected a price of {name} above 0 with at most {decimals} decimals, found {body.limit}; round it first"
             )
         price = found
-    return Asked(body.client_id or uuid.uuid4().hex, int(row["id"]), 1 if body.side == "buy" else -1, size, price)
+    return Asked(body.client_id or secrets.token_hex(16), int(row["id"]), 1 if body.side == "buy" else -1, size, price)
 
 
 def order_of(asked: Asked, answered: Answered) -> Order:

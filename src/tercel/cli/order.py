@@ -41,12 +41,12 @@ def order(
     account
         Name of the account; without it the one whose trader runs, else "paper".
     """
-    import uuid
+    import secrets
 
     from tercel.cli.control import chosen
 
     account = chosen(account, "order")
-    body = {"symbol": symbol, "qty": qty, "side": side, "limit": limit, "client_id": client_id or uuid.uuid4().hex}
+    body = {"symbol": symbol, "qty": qty, "side": side, "limit": limit, "client_id": client_id or secrets.token_hex(16)}
     found = post(account, {name: value for name, value in body.items() if value is not None})
     if json:
         print_json({"account": account, **found})
