@@ -26,8 +26,8 @@ from tests.traders import finish, journal_of, outputs_of, start
 ACCOUNT = "by-hand"
 FEED = FeedSpec(kind="simulator", speed=20)
 SETTINGS = """
-[rule]
-enter = 1e9
+[bars]
+every = "1h"
 [risk]
 order_lots = 2
 position_lots = 1000
@@ -38,7 +38,7 @@ open_orders = 1000
 
 
 class Trading:
-    """A trader of the simulated market whose own rule wants nothing, and its desk; each may be killed and started again."""
+    """A trader of the simulated market whose rule stays without enough bars, and its desk; each may be killed and started again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

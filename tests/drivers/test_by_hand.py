@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,9 +90,9 @@ class Market:
 class Session:
     """A trader of the account "paper" in this process, turned by hand, and who gives it orders."""
 
-    def __init__(self, at_s: float = 0.0) -> None:
+    def __init__(self, at_s: float = 0.0, plan: Plan = PLAN) -> None:
         self.market = Market()
-        self.trader = Trader(PLAN, self.market, TraderOptions("paper", sync="never"))
+        self.trader = Trader(plan, self.market, TraderOptions("paper", sync="never"))
         self.recovered = self.trader.start()
         self.client = ControlClient(paths.run_dir("paper"), "ann")
         self.at(at_s)
@@ -174,6 +175,20 @@ def test_the_same_order_again_is_the_same_answer_and_no_second_order(session: Se
         assert session.recovered.how == "recovered"
     assert len(orders()) == 2
     assert sum(int(one["input"]) == first.input_number for one in intents()) == 1
+    session.trader.close()
+
+
+def test_other_settings_forget_no_client_id(session: Session) -> None:
+    """An account whose state has to be rebuilt from the journal still knows what was ordered; an entry waits, a reduction does not."""
+    first = said(session.ask("ann-1", size=2 * LOT))  # more than the rule holds
+    session.at(123)
+    session.trader.close()
+    session = Session(125, replace(PLAN, limits=Limits(position_lots=4, order_lots=2)))
+    assert session.recovered.how == "rewarmed"
+    again = said(session.ask("ann-1", size=2 * LOT))
+    assert (again.repeated, again.order, again.epoch) == (True, first.order, first.epoch)
+    assert codes.NAMES[said(session.ask("ann-2")).code] == "rewarmed"
+    assert said(session.ask("ann-3", side=-1)).order > first.order
     session.trader.close()
 
 

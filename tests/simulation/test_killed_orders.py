@@ -23,7 +23,7 @@ BODY = {"symbol": "EURUSD", "qty": "0.1", "side": "buy", "client_id": "ann-1"}
 def test_an_order_that_is_given_again_is_one_order(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """Killed before the log has it, before the journal has it, before it is answered, and after: the second try is the only one, or the
     first one's answer, and what follows goes on from there."""
-    (tmp_path / "plan.toml").write_text("rule.enter = 1e9\n")
+    (tmp_path / "plan.toml").write_text('bars.every = "1h"\n')  # the rule has nothing to say yet
     spec = RunSpec(account=ACCOUNT, feed=FeedSpec(kind="simulator", speed=20), settings=str(tmp_path / "plan.toml"), sync="interval")
     monkeypatch.setenv("TERCEL_DIE_AT", place)
     process = start(tmp_path, spec, "tests.simulation.dies_giving")
