@@ -422,7 +422,7 @@ class Trader:
         (part,) = self.sequencer.push(by_hand.input_of(asked, stamp))  # alone: what was due by then has come before
         self.log.append(part)
         self.engine.push(part)
-        given = by_hand.entry_of(self.engine.input_number, part[0], self._outputs, asked.client_id, who)
+        given = by_hand.entry_of(self.engine.input_number, part[-1], self._outputs, asked.client_id, who)
         self._note(given)
         self._keep_outputs(clock_ns())  # both in one batch: a crash leaves both, or neither
         self.journal.sync()  # somebody is told
