@@ -22,9 +22,9 @@ from tercel.api.board import Board
 from tercel.api.views import instrument_view, slot_of
 from tercel.base.codes import REASONS
 from tercel.base.errors import DataError, TercelError
-from tercel.base.exact import whole_units
 from tercel.base.records import client_order_id
 from tercel.base.time import NS_PER_S, clock_ns
+from tercel.base.written import whole_units
 from tercel.execution.lifecycle import STATE_NAMES, SUBMITTED
 from tercel.journal.entries import Order, ref_of
 from tercel.observe.by_hand import INTEGER_MAX, Answered, Asked, ClientId, read, text_of

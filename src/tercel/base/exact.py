@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-from fractions import Fraction
 from typing import Final
 
 from tercel.base.kernel import f64, i64, kernel
@@ -19,7 +17,6 @@ _TWO_ROUNDINGS = 4.440892098500626e-16  # 2**-51
 LIMB = 30
 _LIMB_MASK = (1 << 30) - 1
 _BILLION = 1_000_000_000
-DIGITS_MAX: Final = 40  # before and behind the point of a number that a person writes
 
 
 @kernel
@@ -125,13 +122,3 @@ def exact_multiply_divide(a: int, b: int, divisor: int) -> int:
     """The definition of `multiply_divide` in Python integers: never overflows. The ledger recomputes with it."""
     quotient, rest = divmod(a * b, divisor)
     return quotient + (2 * rest > divisor or (2 * rest == divisor and quotient & 1))
-
-
-def whole_units(value: Decimal, scale: int) -> int | None:
-    """A number as it was written times `scale`, as an integer; None when it is none, or longer than any price or size. Never rounds."""
-    if not value.is_finite() or value.adjusted() > DIGITS_MAX or len(value.as_tuple().digits) > 2 * DIGITS_MAX:
-        return None
-    if value and value.adjusted() < -DIGITS_MAX:
-        return None
-    scaled = Fraction(value) * scale if value else Fraction(0)
-    return scaled.numerator if scaled.denominator == 1 else None
