@@ -190,7 +190,7 @@ def test_without_shared_memory_a_plain_file_serves(run_folder: Path, monkeypatch
     def no_room() -> Path:
         raise OSError("no shared memory")
 
-    monkeypatch.setattr("tercel.observe.mapped._shm_folder", no_room)
+    monkeypatch.setattr("tercel.observe.mapped.shm_folder", no_room)
     writer = LiveWriter.create(run_folder / "live.map", PAIRS)
     writer.begin()
     writer.status["orders"] = 3

@@ -34,6 +34,8 @@ from tercel.api.handlers import Desk, instruments, positions, reasons
 from tercel.base.errors import ConfigError, TercelError
 from tercel.base.paths import run_dir, session_dir
 from tercel.observe.live import LiveFrame
+from tercel.observe.locks import acquire
+from tercel.observe.mapped import shm_folder
 
 PORT: Final = 8700
 PORTS_TRIED_MAX: Final = 20
@@ -102,22 +104,37 @@ def _stop_when_failed(task: asyncio.Task[None]) -> None:
         signal.raise_signal(signal.SIGTERM)
 
 
-def free_port(first: int, host: str = "127.0.0.1") -> int:
-    """The first free port of 20 from `first` on. ConfigError when all are taken."""
+def free_port(first: int) -> tuple[int, int]:
+    """The first free port of 20 from `first` on, and an open file: until it is closed no other desk of this user takes that port.
+
+    Two servers that begin to listen at the same moment would share a port without a word, and an order could reach the wrong account.
+    ConfigError when all are taken.
+    """
     for port in range(first, min(first + PORTS_TRIED_MAX, 65_536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return port
+        try:
+            claim = acquire(shm_folder() / f"desk-{port}.lock", 0.0)
+        except OSError:  # no /dev/shm
+            claim = os.open(os.devnull, os.O_RDONLY)
+        if claim is not None and _is_free(port):
+            return port, claim
+        if claim is not None:
+            os.close(claim)
     last = first + PORTS_TRIED_MAX - 1
     raise ConfigError(f"desk port: expected a free one from {first} to {last}, all are taken; give another with --port")
 
 
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 async def _serve(account: str, port: int) -> None:
-    chosen = free_port(port)
+    chosen, claim = free_port(port)
     url = f"http://127.0.0.1:{chosen}/"
     app = application(run_dir(account), session_dir(account) / "journal")
     server = Server(app, address="127.0.0.1", port=chosen, interface=Interfaces.ASGI, http=HTTPModes.http1, log_enabled=False)
@@ -131,6 +148,7 @@ async def _serve(account: str, port: int) -> None:
         await server.serve()
     finally:
         address.unlink(missing_ok=True)
+        os.close(claim)
 
 
 def serve(account: str, port: int = PORT) -> None:

@@ -17,7 +17,7 @@ def memory_file(path: Path, size: int) -> tuple[int, Callable[[], None]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         identity = hashlib.blake2b(str(path.parent.resolve()).encode(), digest_size=8).hexdigest()
-        shm = _shm_folder()
+        shm = shm_folder()
         _sweep(shm)
         home = shm / f"{identity}.home"
         home.unlink(missing_ok=True)
@@ -35,7 +35,8 @@ def _sweep(shm: Path) -> None:
                 left.unlink(missing_ok=True)
 
 
-def _shm_folder() -> Path:
+def shm_folder() -> Path:
+    """A folder of this user in memory, the same for all homes. OSError where there is none."""
     folder = Path("/dev/shm") / f"tercel-{os.getuid()}"  # noqa: S108 - private by mode and owner, checked below
     folder.mkdir(mode=0o700, exist_ok=True)
     stat = folder.lstat()
