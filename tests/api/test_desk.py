@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 import time
@@ -192,3 +193,17 @@ def test_a_taken_port_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(desk_module, "PORTS_TRIED_MAX", 1)
         with pytest.raises(ConfigError, match=f"{port} to {port}"):
             free_port(port)
+
+
+def test_many_connections_are_kept_and_each_is_answered(trader: KnownTrader, desk: DeskProcess) -> None:
+    """Four hundred keep theirs open, and the one that comes last is answered at once as the first is again."""
+    opened = [http.client.HTTPConnection("127.0.0.1", desk.port, timeout=10) for _ in range(400)]
+    try:
+        for connection in [*opened, *opened[::-1]]:
+            connection.request("GET", "/api/instruments")
+            answer = connection.getresponse()
+            assert answer.status == 200
+            answer.read()
+    finally:
+        for connection in opened:
+            connection.close()

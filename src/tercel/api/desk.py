@@ -12,6 +12,7 @@ import hashlib
 import logging
 import mimetypes
 import os
+import resource
 import signal
 import socket
 import sys
@@ -40,6 +41,8 @@ from tercel.observe.mapped import shm_folder
 PORT: Final = 8700
 PORTS_TRIED_MAX: Final = 20
 NICE: Final = 5
+CONNECTIONS_MAX: Final = 2_048  # the next one waits until another closes
+DESCRIPTORS_BESIDE: Final = 256  # of files, maps and sockets of the desk's own
 log: Final = logging.getLogger("tercel.desk")
 
 
@@ -133,11 +136,24 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def _connections() -> int:
+    """How many connections may be open at once: as many as are wanted, or as this process may open."""
+    wanted = CONNECTIONS_MAX + DESCRIPTORS_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted and (hard == resource.RLIM_INFINITY or hard > soft):
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, min(wanted, soft) - DESCRIPTORS_BESIDE)
+
+
 async def _serve(account: str, port: int) -> None:
     chosen, claim = free_port(port)
     url = f"http://127.0.0.1:{chosen}/"
     app = application(run_dir(account), session_dir(account) / "journal")
-    server = Server(app, address="127.0.0.1", port=chosen, interface=Interfaces.ASGI, http=HTTPModes.http1, log_enabled=False)
+    server = Server(
+        app, address="127.0.0.1", port=chosen, interface=Interfaces.ASGI, http=HTTPModes.http1, log_enabled=False,
+        backlog=CONNECTIONS_MAX, backpressure=_connections(),
+    )  # fmt: skip
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, server.stop)
     address = run_dir(account) / "desk.url"
