@@ -10,8 +10,8 @@ import time
 import msgspec
 import pytest
 
-from tercel.api import desk as desk_module
-from tercel.api.desk import free_port
+from tercel.api import ports
+from tercel.api.ports import free_port
 from tercel.base.errors import ConfigError
 from tercel.base.paths import run_dir
 from tercel.base.records import HALT, RESUME
@@ -184,13 +184,13 @@ def test_a_taken_port_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         (first, claim), (second, other) = free_port(port), free_port(port)
-        assert port < first < second < port + desk_module.PORTS_TRIED_MAX  # claimed before anybody listens there
+        assert port < first < second < port + ports.PORTS_TRIED_MAX  # claimed before anybody listens there
         os.close(claim)
         again, claim = free_port(port)
         assert again == first
         os.close(claim)
         os.close(other)
-        monkeypatch.setattr(desk_module, "PORTS_TRIED_MAX", 1)
+        monkeypatch.setattr(ports, "PORTS_TRIED_MAX", 1)
         with pytest.raises(ConfigError, match=f"{port} to {port}"):
             free_port(port)
 

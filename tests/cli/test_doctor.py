@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tercel.api.ports import free_port
 from tercel.base.errors import NotRunning
 from tercel.base.time import NS_PER_DAY, parse_instant
 from tercel.cli import checks_host, checks_install, doctor
@@ -122,17 +123,14 @@ def test_history_is_counted_by_series_and_newest_row(home: Path) -> None:
 
 def test_a_busy_port_is_seen(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The port of the page being taken costs nothing but another number, which is named; all twenty being taken is a warning."""
-    from tercel.api import desk
-
-    assert (checks_install.PORT, checks_install.PORTS_TRIED) == (desk.PORT, desk.PORTS_TRIED_MAX)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         monkeypatch.setattr(checks_install, "PORT", port)
         assert checks_install.ports().level == "ok"
-        free, claim = desk.free_port(port)
+        free, claim = free_port(port)
         os.close(claim)
         assert checks_install.ports().text == f"{port} in use, the next page takes {free}"
-        monkeypatch.setattr(checks_install, "PORTS_TRIED", 1)
+        monkeypatch.setattr(checks_install, "PORTS_TRIED_MAX", 1)
         assert (checks_install.ports().level, checks_install.ports().text) == ("warn", f"{port} to {port} are all in use")
     assert checks_install.ports().text == f"{port} free for the page"
     folder = home / "accounts" / "main" / "run"

@@ -14,7 +14,6 @@ import mimetypes
 import os
 import resource
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -32,14 +31,11 @@ from starlette.routing import Route, WebSocketRoute
 
 from tercel.api.guard import Guard
 from tercel.api.handlers import Desk, instruments, positions, reasons
-from tercel.base.errors import ConfigError, TercelError
+from tercel.api.ports import PORT, free_port
+from tercel.base.errors import TercelError
 from tercel.base.paths import run_dir, session_dir
 from tercel.observe.live import LiveFrame
-from tercel.observe.locks import acquire
-from tercel.observe.mapped import shm_folder
 
-PORT: Final = 8700
-PORTS_TRIED_MAX: Final = 20
 NICE: Final = 5
 CONNECTIONS_MAX: Final = 2_048  # the next one waits until another closes
 DESCRIPTORS_BESIDE: Final = 256  # of files, maps and sockets of the desk's own
@@ -105,35 +101,6 @@ def _stop_when_failed(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("the refresh of the desk failed; the desk stops, the trader is not touched", exc_info=error)
         signal.raise_signal(signal.SIGTERM)
-
-
-def free_port(first: int) -> tuple[int, int]:
-    """The first free port of 20 from `first` on, and an open file: until it is closed no other desk of this user takes that port.
-
-    Two servers that begin to listen at the same moment would share a port without a word, and an order could reach the wrong account.
-    ConfigError when all are taken.
-    """
-    for port in range(first, min(first + PORTS_TRIED_MAX, 65_536)):
-        try:
-            claim = acquire(shm_folder() / f"desk-{port}.lock", 0.0)
-        except OSError:  # no /dev/shm
-            claim = os.open(os.devnull, os.O_RDONLY)
-        if claim is not None and _is_free(port):
-            return port, claim
-        if claim is not None:
-            os.close(claim)
-    last = first + PORTS_TRIED_MAX - 1
-    raise ConfigError(f"desk port: expected a free one from {first} to {last}, all are taken; give another with --port")
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _connections() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import sys
 import tempfile
 from importlib import metadata
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tercel import __version__
+from tercel.api.ports import PORT, PORTS_TRIED_MAX, is_free
 from tercel.base.errors import NotRunning
 from tercel.base.paths import catalog_dir, home, kernel_cache_dir, run_dir
 from tercel.base.time import NS_PER_DAY, NS_PER_MS, clock_ns, format_instant, wall_ns
@@ -25,7 +25,6 @@ CHECKOUT: Final = PACKAGE_ROOT.parents[1]  # only meaningful where `in_checkout(
 FSYNC_NS_MAX: Final = 20 * NS_PER_MS
 FSYNCS, FSYNCS_NS_MAX = 7, 300 * NS_PER_MS  # so many durable writes, or as many as go into that time
 SERIES_SHOWN: Final = 3
-PORT, PORTS_TRIED = 8700, 20  # of the page, as tercel.api.desk has them
 CHROMIUM_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 DATA_AGE_S_MAX: Final = 3.0  # of a feed that calls itself live
 PINNED: Final = "pip install -c constraints.txt with the file of this release"
@@ -141,10 +140,10 @@ def ports() -> Finding:
     """The port of the page is free, or which the page would take instead; a page that is served now is named."""
     served = {file.read_text().strip(): file.parents[1].name for file in sorted(home().glob("accounts/*/run/desk.url"))}
     pages = [f"page of account {account} at {url}" for url, account in served.items()]
-    free = next((port for port in range(PORT, PORT + PORTS_TRIED) if _bindable(port)), None)
+    free = next((port for port in range(PORT, PORT + PORTS_TRIED_MAX) if is_free(port)), None)
     if free is None:
         remedy = "end one of the programs that have them, or give another: tercel run --port"
-        return judge("ports", f"{PORT} to {PORT + PORTS_TRIED - 1} are all in use", warn=True, remedy=remedy)
+        return judge("ports", f"{PORT} to {PORT + PORTS_TRIED_MAX - 1} are all in use", warn=True, remedy=remedy)
     text = f"{PORT} free for the page" if free == PORT else f"{PORT} in use, the next page takes {free}"
     return judge("ports", "; ".join([*pages, text]), remedy="")
 
@@ -226,16 +225,6 @@ def _version(name: str) -> str:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _bindable(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _some(names: list[str], limit: int = MENTION_LIMIT) -> str:

@@ -150,9 +150,11 @@ def simulated() -> tuple[SimulatedSymbol, ...]:
 def make_trader(spec: RunSpec, progress: Progress | None = None) -> Trader:
     """The trader of a description, not started."""
     plan = settings.load(Path(spec.settings) if spec.settings else None, spec.strategy, spec.model).on(spec.bars, spec.price)
-    feed, quoted = make_feed(spec.feed, plan, progress), quoted_of(spec.feed, plan)
+    feed = make_feed(spec.feed, plan, progress)
+    past = feed.history if isinstance(feed, HistoryFeed) else None
+    quoted = past.quoted if past is not None else quoted_of(spec.feed, plan)
     options = TraderOptions(spec.account, "PAPER", spec.sync, spec.stop_when_done, spec.seconds, spec.spin, spec.feed.identity)
-    return Trader(plan, feed, options, quoted, feed.history if isinstance(feed, HistoryFeed) else None)
+    return Trader(plan, feed, options, quoted, past)
 
 
 def session_of(run_folder: Path) -> tuple[str | None, dict[str, Any]]:
